@@ -1,0 +1,10 @@
+"""SimCLR for TensorFlow: pre-train image encoders without labels, measure them, serve them.
+
+Papers: v1 https://arxiv.org/abs/2002.05709, v2 https://arxiv.org/abs/2006.10029.
+"""
+
+from simclr_tf import stack
+
+__version__ = "0.1.0"
+
+stack.choose_keras()
