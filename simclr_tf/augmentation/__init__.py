@@ -1,0 +1,22 @@
+"""SimCLR's augmentations (https://arxiv.org/abs/2002.05709, appendix A) as keras-cv layers."""
+
+from __future__ import annotations
+
+from simclr_tf.augmentation.base import StatelessAugmentationLayer
+from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
+from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
+from simclr_tf.augmentation.random_grayscale import RandomGrayscale
+from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
+from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
+from simclr_tf.augmentation.views import SimCLRViews, SupervisedView
+
+__all__ = [
+    "RandomColorJitter",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "SimCLRViews",
+    "StatelessAugmentationLayer",
+    "SupervisedView",
+]

@@ -1,0 +1,146 @@
+"""What the augmentation layers share: where an image's random numbers come from."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import keras_cv
+import tensorflow as tf
+
+from simclr_tf.augmentation import stateless
+
+Transformations = dict[str, tf.Tensor]
+
+IMAGES = "images"
+SEEDS = "seeds"
+_LOCATED = ("bounding_boxes", "keypoints", "segmentation_masks")
+
+
+class StatelessAugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """A keras-cv layer whose randomness is a function of one seed an image.
+
+    Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a dictionary:
+    `images`, and if wished `seeds` (int32 `[batch, 2]`, or `[2]` beside a single image), `labels` and
+    anything else, which pass unchanged. The images come out as float32. Without `seeds` the layer
+    draws some from its keras-cv random generator.
+
+    keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and takes
+    `seed=0` for no seed; this class mends the three.
+
+    A subclass names `salt`, a number of its own, and `draws`, how many numbers an image needs, and
+    implements `transformations_from` and keras-cv's `augment_images`.
+
+    Args:
+        seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
+            apart: with different `seed`s their numbers are independent, with the same they are equal.
+        **kwargs: for keras-cv's base layer. `dtype` is float32 unless given, whatever the global
+            policy says: eight bits of bfloat16 are too few for pictures.
+    """
+
+    salt: int
+    draws: int
+    moves_pixels = False
+
+    def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.seed = seed
+        if seed is not None:
+            self._random_generator = tf.random.Generator.from_seed(seed)
+        self._stream = zlib.crc32(f"{self.salt}/{seed}".encode()) >> 1
+
+    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> Transformations:
+        """Turns an image's numbers into the parameters of its transformation.
+
+        Args:
+            uniforms: float32 `[batch, draws]` in [0, 1).
+            images: float32 `[batch, H, W, C]`, for their shape.
+
+        Returns:
+            The parameters by name, each `[batch, ...]`.
+        """
+        raise NotImplementedError
+
+    def get_random_transformation_batch(
+        self,
+        batch_size: int | tf.Tensor,
+        images: tf.Tensor | None = None,
+        seeds: tf.Tensor | None = None,
+        **unused: Any,
+    ) -> Transformations:
+        """Draws every image's parameters: the same for the same seed. See `transformations_from`."""
+        del unused
+        if seeds is None:
+            seeds = self._random_generator.uniform_full_int([batch_size, 2], dtype=tf.int32)
+        uniforms = stateless.uniform(seeds, self._stream, self.draws)
+        return self.transformations_from(uniforms, images)
+
+    def _batch_augment(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        images = inputs[IMAGES]
+        if isinstance(images, tf.RaggedTensor):
+            raise ValueError(
+                f"{type(self).__name__} takes images of one size; crop or resize them first"
+            )
+        located = [key for key in _LOCATED if key in inputs]
+        if located and self.moves_pixels:
+            raise NotImplementedError(f"{type(self).__name__} moves pixels, but not {located}")
+        transformations = self.get_random_transformation_batch(
+            tf.shape(images)[0], images=images, seeds=inputs.get(SEEDS)
+        )
+        return {**inputs, IMAGES: self.augment_images(images, transformations)}
+
+    def _ensure_inputs_are_compute_dtype(self, inputs: Any) -> Any:
+        if not isinstance(inputs, dict):
+            return tf.cast(inputs, self.compute_dtype)
+        return {**inputs, IMAGES: tf.cast(inputs[IMAGES], self.compute_dtype)}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+def check_probability(probability: float) -> float:
+    """Returns the probability, or raises ValueError if it is none."""
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability must lie in [0, 1], got {probability}")
+    return float(probability)
+
+
+def check_range(name: str, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Returns two ordered numbers, or raises ValueError naming the argument."""
+    low, high = (float(bound) for bound in bounds)
+    if low > high:
+        raise ValueError(f"{name} must be (low, high), got {(low, high)}")
+    return low, high
+
+
+def check_value_range(value_range: tuple[float, float]) -> tuple[float, float]:
+    """Returns the two ends of the range of pixel values, or raises ValueError if it is empty."""
+    low, high = check_range("value_range", value_range)
+    if low == high:
+        raise ValueError(f"value_range must not be empty, got {(low, high)}")
+    return low, high
+
+
+def check_rgb(images: tf.Tensor) -> None:
+    """Raises ValueError unless the last axis holds three channels."""
+    if images.shape[-1] != 3:
+        raise ValueError(f"expected RGB images [batch, H, W, 3], got {images.shape}")
+
+
+def scaled(uniform: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
+    """Stretches numbers in [0, 1) to [low, high)."""
+    low, high = bounds
+    return low + uniform * (high - low)
+
+
+def per_image(parameter: tf.Tensor) -> tf.Tensor:
+    """Gives a `[batch]` parameter the shape `[batch, 1, 1, 1]`, to broadcast against images."""
+    return parameter[:, tf.newaxis, tf.newaxis, tf.newaxis]
+
+
+def spatial_shape(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Returns height and width: numbers where they are known when tracing, else tensors."""
+    dynamic = tf.shape(images)
+    height, width = images.shape[1], images.shape[2]
+    return dynamic[1] if height is None else height, dynamic[2] if width is None else width

@@ -1,0 +1,173 @@
+"""Brightness, contrast, saturation and hue, changed in random order."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.augmentation import base
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+_ORDERS = tuple(itertools.permutations(range(4)))
+
+Planes = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
+class RandomColorJitter(base.StatelessAugmentationLayer):
+    """Changes brightness, contrast, saturation and hue, in an order drawn for each image.
+
+    SimCLR, appendix A ("color jitter"), as in the authors' v2 code: brightness multiplies; contrast
+    spreads the values of a channel about their mean; saturation multiplies the S of HSV; hue turns
+    its H. After each of the four the values are clipped to `value_range`. The three factors are uniform
+    in [max(1 - 0.8 strength, 0), 1 + 0.8 strength], the turn in [-0.2 strength, 0.2 strength].
+
+    Identity: `strength=0` or `probability=0`.
+
+    Args:
+        value_range: smallest and largest pixel value, for instance (0, 255). The smallest is black.
+        strength: 1 for ImageNet, 0.5 for CIFAR.
+        probability: of any change.
+        seed: see `StatelessAugmentationLayer`.
+        **kwargs: for keras-cv's base layer.
+
+    Raises:
+        ValueError: if `probability` is outside [0, 1], `strength` is outside [0, 2.5] (half a turn)
+            or `value_range` is empty; when called, if images are not RGB.
+    """
+
+    salt = 3
+    draws = 6
+
+    def __init__(
+        self,
+        value_range: tuple[float, float],
+        strength: float = 1.0,
+        probability: float = 0.8,
+        *,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        if not 0 <= strength <= 2.5:
+            raise ValueError(f"strength must lie in [0, 2.5], got {strength}")
+        self.value_range = base.check_value_range(value_range)
+        self.strength = float(strength)
+        self.probability = base.check_probability(probability)
+        spread = 0.8 * self.strength
+        self._factor_range = (max(1 - spread, 0.0), 1 + spread)
+        self._hue_range = (-0.2 * self.strength, 0.2 * self.strength)
+
+    def transformations_from(
+        self, uniforms: tf.Tensor, images: tf.Tensor
+    ) -> base.Transformations:
+        """Draws what happens to each image.
+
+        Returns:
+            `apply`, bool `[batch]`; `order`, int32 `[batch, 4]`, which of brightness (0), contrast (1),
+            saturation (2) and hue (3) comes first, second, third and last; the factors `brightness`,
+            `contrast` and `saturation`, float32 `[batch]`; `hue`, float32 `[batch]`, in turns.
+        """
+        order = tf.cast(uniforms[:, 1] * len(_ORDERS), tf.int32)
+        order = tf.minimum(order, len(_ORDERS) - 1)
+        return {
+            "apply": uniforms[:, 0] < self.probability,
+            "order": tf.gather(tf.constant(_ORDERS, tf.int32), order),
+            "brightness": base.scaled(uniforms[:, 2], self._factor_range),
+            "contrast": base.scaled(uniforms[:, 3], self._factor_range),
+            "saturation": base.scaled(uniforms[:, 4], self._factor_range),
+            "hue": base.scaled(uniforms[:, 5], self._hue_range),
+        }
+
+    def augment_images(
+        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
+    ) -> tf.Tensor:
+        base.check_rgb(images)
+        if self.strength == 0 or self.probability == 0:
+            return images
+        black, white = self.value_range
+        # From black = 0 on, the four operations commute with a scale, so white may be anything.
+        planes = tuple(plane - black for plane in tf.unstack(images, axis=-1))
+        planes = _jitter(planes, transformations, white - black)
+        jittered = tf.stack([plane + black for plane in planes], axis=-1)
+        return tf.where(base.per_image(transformations["apply"]), jittered, images)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "value_range": self.value_range,
+            "strength": self.strength,
+            "probability": self.probability,
+        }
+
+
+def _jitter(planes: Planes, drawn: base.Transformations, white: float) -> Planes:
+    """Applies the four operations to red, green and blue, `[batch, H, W]` each, black being 0.
+
+    Saturation and hue commute, since both keep the largest channel and neither leaves the range. So
+    their order matters only against brightness and contrast, and each belongs to one of three gaps:
+    before, between or after these two. Both are one formula, as are brightness and contrast.
+    """
+    order = drawn["order"]
+    spreads = tf.cast((order == BRIGHTNESS) | (order == CONTRAST), tf.int32)
+    gaps = tf.cumsum(spreads, axis=1, exclusive=True)
+    saturation_gap = tf.reduce_sum(tf.where(order == SATURATION, gaps, 0), axis=1)
+    hue_gap = tf.reduce_sum(tf.where(order == HUE, gaps, 0), axis=1)
+    is_brightness = tf.reduce_any((order == BRIGHTNESS) & (gaps == 0), axis=1)
+
+    for gap in range(3):
+        saturation = tf.where(saturation_gap == gap, drawn["saturation"], 1.0)
+        hue = tf.where(hue_gap == gap, drawn["hue"], 0.0)
+        planes = _shift_saturation_and_hue(planes, saturation, hue)
+        if gap < 2:
+            factor = tf.where(is_brightness, drawn["brightness"], drawn["contrast"])
+            planes = _spread(planes, factor, is_brightness, white)
+            is_brightness = tf.logical_not(is_brightness)
+    return planes
+
+
+def _spread(
+    planes: Planes, factor: tf.Tensor, about_black: tf.Tensor, white: float
+) -> Planes:
+    """Multiplies the distance from black, or else from each channel's mean, and clips."""
+    factor = factor[:, tf.newaxis, tf.newaxis]
+    about_mean = tf.cast(~about_black, tf.float32)[:, tf.newaxis, tf.newaxis] * (1 - factor)
+    return tuple(
+        tf.clip_by_value(
+            plane * factor + tf.reduce_mean(plane, axis=[1, 2], keepdims=True) * about_mean,
+            0.0,
+            white,
+        )
+        for plane in planes
+    )
+
+
+def _shift_saturation_and_hue(planes: Planes, factor: tf.Tensor, turns: tf.Tensor) -> Planes:
+    """Multiplies S, up to 1, and turns H, without leaving RGB.
+
+    In HSV a channel is V - chroma * (1 - ramp(H)), where ramp is the channel's share, from 0 to 1:
+    so V, the chroma (V times S) and H, in sixths of a turn, are all that is needed.
+    """
+    factor = factor[:, tf.newaxis, tf.newaxis]
+    sixths = 6 * turns[:, tf.newaxis, tf.newaxis]
+    red, green, blue = planes
+    value = tf.maximum(tf.maximum(red, green), blue)
+    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    # Grey has no hue; any will do, because its chroma is 0.
+    inverse = 1 / tf.where(chroma > 0, chroma, 1.0)
+    hue = tf.where(
+        red == value,
+        (green - blue) * inverse,
+        tf.where(green == value, (blue - red) * inverse + 2, (red - green) * inverse + 4),
+    )
+    hue += sixths
+    hue -= 6 * tf.floor(hue / 6)
+    chroma = tf.minimum(chroma * factor, value)
+    low = value - chroma
+    return (
+        low + chroma * tf.clip_by_value(tf.abs(hue - 3) - 1, 0.0, 1.0),
+        low + chroma * tf.clip_by_value(2 - tf.abs(hue - 2), 0.0, 1.0),
+        low + chroma * tf.clip_by_value(2 - tf.abs(hue - 4), 0.0, 1.0),
+    )

@@ -1,0 +1,59 @@
+"""Colour taken away at random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.augmentation import base
+
+# ITU-R BT.601, as rounded by tf.image.rgb_to_grayscale.
+_LUMA = (0.2989, 0.5870, 0.1140)
+
+
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
+class RandomGrayscale(base.StatelessAugmentationLayer):
+    """Replaces an image by its luma, in all three channels, with a probability of its own.
+
+    SimCLR, appendix A ("color drop"). A switch, not a blend of colour and grey. The weights are those
+    of `tf.image.rgb_to_grayscale`.
+
+    Identity: `probability=0`.
+
+    Args:
+        probability: of losing colour.
+        seed: see `StatelessAugmentationLayer`.
+        **kwargs: for keras-cv's base layer.
+
+    Raises:
+        ValueError: if `probability` is outside [0, 1], or, when called, if images are not RGB.
+    """
+
+    salt = 4
+    draws = 1
+
+    def __init__(
+        self, probability: float = 0.2, *, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.probability = base.check_probability(probability)
+
+    def transformations_from(
+        self, uniforms: tf.Tensor, images: tf.Tensor
+    ) -> base.Transformations:
+        """Decides who loses colour: `apply`, bool `[batch]`."""
+        return {"apply": uniforms[:, 0] < self.probability}
+
+    def augment_images(
+        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
+    ) -> tf.Tensor:
+        base.check_rgb(images)
+        red, green, blue = tf.unstack(images, axis=-1)
+        luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+        return tf.where(
+            base.per_image(transformations["apply"]), luma[..., tf.newaxis], images
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability}

@@ -1,0 +1,52 @@
+"""Left-right flips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.augmentation import base
+
+
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
+class RandomHorizontalFlip(base.StatelessAugmentationLayer):
+    """Mirrors each image left to right with a probability of its own.
+
+    SimCLR, appendix A. keras-cv's `RandomFlip` does the same, but cannot be given an image's seed.
+
+    Identity: `probability=0`.
+
+    Args:
+        probability: of a flip.
+        seed: see `StatelessAugmentationLayer`.
+        **kwargs: for keras-cv's base layer.
+
+    Raises:
+        ValueError: if `probability` is outside [0, 1].
+    """
+
+    salt = 2
+    draws = 1
+    moves_pixels = True
+
+    def __init__(
+        self, probability: float = 0.5, *, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.probability = base.check_probability(probability)
+
+    def transformations_from(
+        self, uniforms: tf.Tensor, images: tf.Tensor
+    ) -> base.Transformations:
+        """Decides who is flipped: `apply`, bool `[batch]`."""
+        return {"apply": uniforms[:, 0] < self.probability}
+
+    def augment_images(
+        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
+    ) -> tf.Tensor:
+        flipped = tf.reverse(images, axis=[2])
+        return tf.where(base.per_image(transformations["apply"]), flipped, images)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability}

@@ -1,0 +1,90 @@
+"""The finite input pipeline of evaluation: every example exactly once."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from simclr_tf.data import reading, sharding
+from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.preprocessing import preprocess_for_eval, to_rgb
+from simclr_tf.data.reading import Example
+from simclr_tf.data.sharding import InputFn
+
+
+def eval_input_fn(
+    dataset: ImageDataset,
+    *,
+    split: str,
+    global_batch_size: int,
+    image_size: int,
+    cache: bool = False,
+    max_steps: int | None = None,
+) -> InputFn:
+    """Returns the input function that gives every example exactly once, in a fixed order.
+
+    The last batches are filled up with rows of weight 0 (black, label 0), so that every replica of every
+    host gets the same number of full batches: `eval_steps(...)` of them.
+
+    Args:
+      dataset: the data set.
+      split: in TFDS's syntax.
+      global_batch_size: images per step over all replicas; divisible by the number of replicas.
+      image_size: see `preprocess_for_eval`.
+      cache: keep the host's share in memory from one pass over the same dataset to the next.
+      max_steps: stop after so many steps; None or a negative number means the whole split.
+
+    Returns:
+      A function for `strategy.distribute_datasets_from_function`. Its dataset yields, per replica,
+      {"image": float32 `[b, image_size, image_size, 3]` in [0, 1], "label": int64 `[b]`,
+      "weight": float32 `[b]`}.
+
+    Raises:
+      UserError: if the split cannot be read; from the function, if the batch size cannot be divided.
+    """
+    dataset.check_split(split, flag="--eval_split")
+    total = dataset.num_examples(split)
+    steps = eval_steps(total, global_batch_size, max_steps=max_steps)
+
+    def preprocess(example: Example) -> Example:
+        return {**example, "image": preprocess_for_eval(to_rgb(example["image"]), image_size)}
+
+    def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        num_shards, index = context.num_input_pipelines, context.input_pipeline_id
+        batch_size = sharding.per_replica_batch_size(
+            context, global_batch_size, "--eval_batch_size"
+        )
+        capacity = steps * batch_size * sharding.local_replicas(context)
+        # Sharded by example: shares differ by one at most, and a cut takes the same examples on any
+        # number of hosts.
+        count = min(capacity, len(range(index, total, num_shards)))
+        examples = reading.read_examples(dataset, split, shard=(num_shards, index)).take(count)
+        if dataset.has_static_size:
+            examples = reading.decode_examples(dataset, examples)
+            examples = examples.cache() if cache else examples
+            batches = _pad(examples, capacity - count).batch(batch_size, drop_remainder=True)
+            return reading.finish(batches.map(preprocess, num_parallel_calls=tf.data.AUTOTUNE))
+        examples = examples.cache() if cache else examples
+        images = reading.decode_examples(dataset, examples).map(
+            preprocess, num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return reading.finish(_pad(images, capacity - count).batch(batch_size, drop_remainder=True))
+
+    return input_fn
+
+
+def eval_steps(num_examples: int, global_batch_size: int, *, max_steps: int | None = None) -> int:
+    """Returns how many global batches hold all examples, or `max_steps` if that is fewer.
+
+    None, zero and negative `max_steps` mean: no limit.
+    """
+    steps = -(-num_examples // global_batch_size)
+    return min(steps, max_steps) if max_steps is not None and max_steps > 0 else steps
+
+
+def _pad(examples: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Gives the examples weight 1 and appends `count` rows of zeros."""
+    weighted = examples.map(lambda example: {**example, "weight": tf.constant(1.0)})
+    zeros = tf.nest.map_structure(
+        lambda spec: tf.zeros(spec.shape, spec.dtype), weighted.element_spec
+    )
+    return weighted.concatenate(tf.data.Dataset.from_tensors(zeros).repeat(count))

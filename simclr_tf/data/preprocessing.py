@@ -1,0 +1,72 @@
+"""What happens to an image outside augmentation: colour channels, and the evaluation crop."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# Share of the shorter side that the central crop keeps (the usual 224 of 256).
+CROP_PROPORTION = 0.875
+# Up to this size images are small throughout (CIFAR): a crop would cut into the object.
+LARGEST_UNCROPPED_SIZE = 32
+
+
+def to_rgb(image: tf.Tensor) -> tf.Tensor:
+    """Returns an image, or a batch of images, as RGB of eight bits.
+
+    Args:
+      image: uint8 or uint16 `[..., height, width, channels]`, 1 (grey), 3 or 4 (RGB + alpha) channels,
+        their number known statically. Alpha is dropped, not blended.
+
+    Returns:
+      uint8 `[..., height, width, 3]`.
+
+    Raises:
+      ValueError: for any other type or number of channels.
+    """
+    if image.dtype not in (tf.uint8, tf.uint16):
+        raise ValueError(f"an image must be uint8 or uint16, not {image.dtype.name}")
+    channels = image.shape[-1]
+    if channels == 1:
+        image = tf.repeat(image, 3, axis=-1)
+    elif channels == 4:
+        image = image[..., :3]
+    elif channels != 3:
+        raise ValueError(f"an image must have 1, 3 or 4 channels, not {channels}")
+    if image.dtype == tf.uint16:
+        image = tf.cast(image // 256, tf.uint8)
+    return image
+
+
+def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Prepares an image, or a batch of images of one size, for evaluation and serving.
+
+    Above 32 pixels: a central square crop of 0.875 of the shorter side, then a bicubic resize, with the
+    rounding of the reference release (tf2/data_util.py, `preprocess_for_eval`). At 32 pixels and below:
+    a bicubic resize alone, which leaves an image of that size as it is.
+
+    Args:
+      image: uint8, or float32 in [0, 1], `[..., height, width, 3]` with at most one leading dimension.
+        Sizes may be static or dynamic.
+      image_size: height and width of the result.
+
+    Returns:
+      float32 `[..., image_size, image_size, 3]` in [0, 1].
+    """
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    if image_size > LARGEST_UNCROPPED_SIZE:
+        image = _crop_centre(image)
+    image = tf.image.resize(image, (image_size, image_size), method=tf.image.ResizeMethod.BICUBIC)
+    # Bicubic interpolation overshoots at edges.
+    return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def _crop_centre(image: tf.Tensor) -> tf.Tensor:
+    """Cuts the central square of `CROP_PROPORTION` of the shorter side out of `[..., h, w, 3]`."""
+    shape = tf.shape(image)
+    height, width = shape[-3], shape[-2]
+    # Rounds half to even, as the reference does.
+    side = tf.math.rint(CROP_PROPORTION * tf.cast(tf.minimum(height, width), tf.float32))
+    side = tf.cast(side, tf.int32)
+    top = (height - side + 1) // 2
+    left = (width - side + 1) // 2
+    return image[..., top : top + side, left : left + side, :]

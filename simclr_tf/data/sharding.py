@@ -1,0 +1,56 @@
+"""Who reads what: the share of hosts and replicas in a split and in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.errors import UserError
+
+InputFn = Callable[[tf.distribute.InputContext], tf.data.Dataset]
+
+
+def local_replicas(context: tf.distribute.InputContext) -> int:
+    """Returns the number of replicas that one input pipeline feeds."""
+    return context.num_replicas_in_sync // context.num_input_pipelines
+
+
+def per_replica_batch_size(
+    context: tf.distribute.InputContext, global_batch_size: int, flag: str
+) -> int:
+    """Divides a batch among the replicas. Raises UserError, naming `flag`, if that leaves a rest."""
+    replicas = context.num_replicas_in_sync
+    if global_batch_size % replicas:
+        raise UserError(
+            f"{flag}={global_batch_size} cannot be divided among {replicas} replicas; "
+            f"make it a multiple of {replicas}"
+        )
+    return global_batch_size // replicas
+
+
+def can_shard_by_file(dataset: ImageDataset, split: str, num_shards: int) -> bool:
+    """Whether every shard gets at least one file of the split."""
+    return 1 < num_shards <= len(dataset.builder.info.splits[split].file_instructions)
+
+
+def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool) -> int:
+    """Returns how many examples `read_examples` gives for a shard.
+
+    Raises:
+      UserError: if there are none.
+    """
+    num_shards, index = shard
+    total = dataset.num_examples(split)
+    if by_file:
+        files = dataset.builder.info.splits[split].file_instructions
+        count = sum(file.take for file in files[index::num_shards])
+    else:
+        count = len(range(index, total, num_shards))
+    if count <= 0:
+        raise UserError(
+            f"--train_split={split} selects {total} examples of {dataset.name}, too few for "
+            f"{num_shards} hosts; select more, or run on fewer hosts"
+        )
+    return count

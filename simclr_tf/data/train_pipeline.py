@@ -1,0 +1,190 @@
+"""The endless, resumable input pipeline of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from simclr_tf.data import reading, seeds, sharding
+from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.preprocessing import to_rgb
+from simclr_tf.data.quiet import quiet_tfds
+from simclr_tf.data.reading import Example
+from simclr_tf.data.sharding import InputFn
+
+# Called with uint8 images [b, h, w, 3] and int32 seeds [b, 2]; the result's first axis is b.
+Transform = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+# Called with the seed of the files' order, an int64 scalar, which a cached pass ignores.
+Source = Callable[[tf.Tensor], tf.data.Dataset]
+
+# A data set of at most so many small images is shuffled as a whole ...
+_SMALL_SIDE = 64
+_SMALL_COUNT = 100_000
+# ... and of any other, a window of at least so many.
+_WINDOW = 10_000
+_WINDOW_BATCHES = 10
+
+
+def train_input_fn(
+    dataset: ImageDataset,
+    *,
+    split: str,
+    global_batch_size: int,
+    transform: Transform,
+    output_key: str,
+    cache: bool,
+    seed: int,
+    start_step: int = 0,
+    shuffle_buffer: int | None = None,
+) -> InputFn:
+    """Returns the input function of endless, shuffled, transformed batches.
+
+    What a batch holds depends on `seed`, the data and the number of hosts alone, not on threads or on
+    the number of replicas: a run resumed at `start_step` sees the batches that an uninterrupted one
+    would have seen. Every epoch has its own order, and flows into the next without a short batch.
+    Resuming reads what the current epoch has used up, never whole epochs.
+
+    Args:
+      dataset: the data set.
+      split: in TFDS's syntax.
+      global_batch_size: images per step over all replicas; divisible by the number of replicas.
+      transform: called on uint8 images `[b, h, w, 3]` and int32 seeds `[b, 2]`, of which no two are
+        equal in a run; gives a tensor `[b, ...]`. b is 1 where images vary in size.
+      output_key: the name of the transform's result in a batch.
+      cache: keep the shard in memory: as pixels where images have one size, else encoded.
+      seed: decides the order and the images' seeds.
+      start_step: number of steps already taken.
+      shuffle_buffer: examples in a host's shuffle buffer, encoded unless cached as pixels. None means
+        the whole shard if it is at most 100,000 images of at most 64 pixels, else ten global batches,
+        at least 10,000: about 1 GB a host for ImageNet's JPEGs of 110 kB, 4.5 GB at batch size 4,096.
+
+    Returns:
+      A function for `strategy.distribute_datasets_from_function`. Its dataset yields, per replica,
+      {output_key: `[b, ...]`, "label": int64 `[b]`}.
+
+    Raises:
+      UserError: if the split cannot be read; from the function, if the batch size cannot be divided.
+    """
+    dataset.check_split(split, flag="--train_split")
+
+    def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        shard = (context.num_input_pipelines, context.input_pipeline_id)
+        batch_size = sharding.per_replica_batch_size(
+            context, global_batch_size, "--train_batch_size"
+        )
+        by_file = sharding.can_shard_by_file(dataset, split, shard[0])
+        epoch_size = sharding.count_shard(dataset, split, shard, by_file)
+        buffer = shuffle_buffer or default_shuffle_buffer(
+            dataset.image_shape, epoch_size, global_batch_size
+        )
+        start = start_step * batch_size * sharding.local_replicas(context)
+        pixels = cache and dataset.has_static_size
+        source = _open_source(dataset, split, shard, by_file, cache)
+        stream = _shuffle_epochs(source, epoch_size, min(buffer, epoch_size), seed, start)
+        if not pixels:
+            stream = reading.decode_examples(dataset, stream)
+        batches = _transform_batches(
+            stream,
+            transform,
+            output_key,
+            batch_size=batch_size,
+            batch_first=dataset.has_static_size,
+            start=start,
+            seed_of=lambda position: seeds.position_seeds(seed, position * shard[0] + shard[1]),
+        )
+        return reading.finish(batches)
+
+    return input_fn
+
+
+def default_shuffle_buffer(
+    image_shape: tuple[int | None, int | None, int], epoch_size: int, global_batch_size: int
+) -> int:
+    """Returns the number of examples in a host's shuffle buffer; see `train_input_fn`."""
+    small = all(side is not None and side <= _SMALL_SIDE for side in image_shape[:2])
+    if small and epoch_size <= _SMALL_COUNT:
+        return epoch_size
+    return min(epoch_size, max(_WINDOW, _WINDOW_BATCHES * global_batch_size))
+
+
+def _open_source(
+    dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool, cache: bool
+) -> Source:
+    """Returns what gives one pass over a host's examples: as pixels if cached and of one size."""
+
+    def read(file_seed: tf.Tensor | None) -> tf.data.Dataset:
+        return reading.read_examples(
+            dataset, split, shard=shard, by_file=by_file, file_seed=file_seed
+        )
+
+    if not cache:
+        return read
+    examples = read(None)
+    if dataset.has_static_size:
+        examples = reading.decode_examples(dataset, examples)
+    # Made once, outside the epochs, so that they all share it.
+    cached = examples.cache()
+    return lambda file_seed: cached
+
+
+def _shuffle_epochs(
+    source: Source,
+    epoch_size: int,
+    buffer: int,
+    seed: int,
+    start: int,
+) -> tf.data.Dataset:
+    """Returns the endless stream of shuffled epochs from position `start` on.
+
+    Args:
+      source: gives one pass over the data.
+      epoch_size: number of examples of a pass.
+      buffer: size of the shuffle buffer.
+      seed: the run's seed.
+      start: number of examples to leave out at the beginning of the stream.
+    """
+    key = seeds.hash_seed(seed) % (2**31 - 2) + 1
+
+    @tf.autograph.experimental.do_not_convert  # AutoGraph warns of TFDS's decorators.
+    def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        # tf.data mixes the graph's seed into every shuffle. Setting it on this function's own graph
+        # brings in the run's seed and keeps tf.random.set_seed() out.
+        tf.compat.v1.set_random_seed(key)
+        return source(2 * epoch).shuffle(buffer, seed=2 * epoch + 1, reshuffle_each_iteration=False)
+
+    first_epoch, skipped = divmod(start, epoch_size)
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    with quiet_tfds():
+        stream = epochs.flat_map(shuffle_epoch)
+    return stream.skip(skipped)
+
+
+def _transform_batches(
+    stream: tf.data.Dataset,
+    transform: Transform,
+    output_key: str,
+    *,
+    batch_size: int,
+    batch_first: bool,
+    start: int,
+    seed_of: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.data.Dataset:
+    """Batches and transforms decoded examples, whose first one has position `start` on this host."""
+
+    def transform_batch(number: tf.Tensor, batch: Example) -> Example:
+        positions = start + number * batch_size + tf.range(batch_size, dtype=tf.int64)
+        views = transform(to_rgb(batch["image"]), seed_of(positions))
+        return {output_key: views, "label": batch["label"]}
+
+    def transform_one(position: tf.Tensor, example: Example) -> Example:
+        images = to_rgb(example["image"])[tf.newaxis]
+        views = transform(images, seed_of(position[tf.newaxis]))
+        return {output_key: views[0], "label": example["label"]}
+
+    if batch_first:
+        batches = stream.batch(batch_size, drop_remainder=True).enumerate()
+        return batches.map(transform_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    views = stream.enumerate(start).map(transform_one, num_parallel_calls=tf.data.AUTOTUNE)
+    return views.batch(batch_size, drop_remainder=True)

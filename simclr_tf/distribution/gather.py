@@ -1,0 +1,74 @@
+"""Collectives over replicas. Each of them does nothing where there is one replica or no strategy.
+
+All replicas must call them, in the same order: a replica that skips one leaves the others waiting.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def gather_replicas(tensor: tf.Tensor) -> tf.Tensor:
+    """Concatenates every replica's tensor, in the order of replica ids. Gradients flow to all.
+
+    Args:
+      tensor: float [local, ...]; `local` may differ between replicas, except on TPUs.
+
+    Returns:
+      [global, ...] with `global` the sum of all `local`. Its static shape is known on TPUs if that
+      of `tensor` is.
+    """
+    context = _context_of_many_replicas()
+    return tensor if context is None else context.all_gather(tensor, axis=0)
+
+
+def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:
+    """Where this replica's rows begin in what `gather_replicas` returns.
+
+    Args:
+      local_size: the number of rows on this replica.
+
+    Returns:
+      int32 scalar: the number of rows on the replicas with smaller ids.
+    """
+    context = _context_of_many_replicas()
+    if context is None:
+        return tf.zeros([], tf.int32)
+    sizes = _gather_sizes(local_size)
+    # A mask, because a slice up to the replica id would have no static shape for XLA.
+    replica_id = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    earlier = tf.range(context.num_replicas_in_sync) < replica_id
+    return tf.reduce_sum(tf.where(earlier, sizes, tf.zeros_like(sizes)))
+
+
+def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
+    """The part of the global batch that this replica holds.
+
+    Keras sums gradients over replicas. A loss that is a mean over the local batch, times this, gives
+    the gradient of the mean over the global batch, also if the last batch is uneven.
+
+    Args:
+      local_size: the number of rows on this replica.
+
+    Returns:
+      float32 scalar: `local_size / global_size`, 0 if the global batch is empty.
+    """
+    local = tf.cast(local_size, tf.float32)
+    if _context_of_many_replicas() is None:
+        return tf.math.divide_no_nan(local, local)
+    return tf.math.divide_no_nan(
+        local, tf.cast(tf.reduce_sum(_gather_sizes(local_size)), tf.float32)
+    )
+
+
+def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
+    """Returns int32 [replicas]."""
+    return gather_replicas(tf.reshape(tf.cast(local_size, tf.int32), [1]))
+
+
+def _context_of_many_replicas() -> tf.distribute.ReplicaContext | None:
+    """Returns the replica context, or None outside replicas and where there is only one."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context

@@ -1,0 +1,40 @@
+"""Features h of every image of a split, for measures that fit on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from simclr_tf import data
+
+
+def extract_features(
+    encoder: tf.keras.Model,
+    dataset: data.ImageDataset,
+    *,
+    split: str,
+    batch_size: int,
+    image_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns features float32 [n, dim] and labels int64 [n], in the split's order.
+
+    Args:
+      encoder: images float32 [batch, h, w, 3] in [0, 1] -> [batch, dim].
+      dataset: the data set.
+      split: in TFDS's syntax.
+      batch_size: images per step.
+      image_size: see `simclr_tf.data.preprocess_for_eval`.
+    """
+    input_fn = data.eval_input_fn(
+        dataset, split=split, global_batch_size=batch_size, image_size=image_size
+    )
+    embed = tf.function(lambda images: tf.cast(encoder(images, training=False), tf.float32))
+    features, labels = [], []
+    steps = data.eval_steps(dataset.num_examples(split), batch_size)
+    batches = input_fn(tf.distribute.InputContext())
+    for batch in tqdm.tqdm(batches, total=steps, desc=f"features of {split}", leave=False):
+        real = batch["weight"].numpy() > 0
+        features.append(embed(batch["image"]).numpy()[real])
+        labels.append(batch["label"].numpy()[real])
+    return np.concatenate(features), np.concatenate(labels)

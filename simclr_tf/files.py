@@ -1,0 +1,35 @@
+"""Files of a run: local or gs:// paths alike, each whole or absent."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import tensorflow as tf
+
+
+def join(*parts: str) -> str:
+    """Joins path parts; local and gs:// paths alike."""
+    return "/".join([*(p.rstrip("/") for p in parts[:-1]), parts[-1]])
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes aside, then renames, so that a reader never sees half a file."""
+    aside = f"{path}.{uuid.uuid4().hex}.tmp"
+    with tf.io.gfile.GFile(aside, "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(aside, path, overwrite=True)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes `value` as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: str) -> Any | None:
+    """Returns the parsed file, or None where there is none."""
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as file:
+        return json.loads(file.read())

@@ -1,0 +1,15 @@
+"""Encoders, heads, and what is asked of them."""
+
+from simclr_tf.models.normalization import BatchNormRelu
+from simclr_tf.models.projection_head import ProjectionHead
+from simclr_tf.models.resnet import ResNet
+from simclr_tf.models.supervised_head import SupervisedHead
+from simclr_tf.models.variables import normalization_and_bias_variables
+
+__all__ = [
+    "BatchNormRelu",
+    "ProjectionHead",
+    "ResNet",
+    "SupervisedHead",
+    "normalization_and_bias_variables",
+]

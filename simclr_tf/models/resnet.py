@@ -1,0 +1,217 @@
+"""ResNet encoders: images in, features out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.models.blocks import (
+    BottleneckBlock,
+    FixedPaddingConv2D,
+    MakeNorm,
+    ResidualBlock,
+    mean_over_space,
+)
+from simclr_tf.models.normalization import BatchNormRelu
+
+# Depth -> (block, blocks in each of the four groups).
+LAYOUTS: dict[int, tuple[type[ResidualBlock | BottleneckBlock], tuple[int, ...]]] = {
+    18: (ResidualBlock, (2, 2, 2, 2)),
+    34: (ResidualBlock, (3, 4, 6, 3)),
+    50: (BottleneckBlock, (3, 4, 6, 3)),
+    101: (BottleneckBlock, (3, 4, 23, 3)),
+    152: (BottleneckBlock, (3, 8, 36, 3)),
+    200: (BottleneckBlock, (3, 24, 36, 3)),
+}
+
+
+def scale_width(filters: int, width_multiplier: float) -> int:
+    """Returns `filters * width_multiplier`, rounded to a whole number of 1 or more."""
+    return max(1, round(filters * width_multiplier))
+
+
+class Stem(tf.keras.layers.Layer):
+    """What comes before the block groups: 1/4 of the image's height and width, or all of it.
+
+    Args:
+        filters: Number of output channels.
+        cifar_stem: One 3x3 convolution, no pooling: for images of some 32 pixels.
+        deep: Three 3x3 convolutions instead of one of 7x7 (ResNet-D). Not with `cifar_stem`.
+        norm: Makes the normalization layers.
+    """
+
+    def __init__(self, filters: int, *, cifar_stem: bool, deep: bool, norm: MakeNorm) -> None:
+        super().__init__(name="stem")
+        self.pool = not cifar_stem
+        self.layers = []
+        if cifar_stem:
+            self.layers.append(FixedPaddingConv2D(filters, 3))
+        elif deep:
+            half = max(1, filters // 2)
+            self.layers += [FixedPaddingConv2D(half, 3, 2), norm()]
+            self.layers += [FixedPaddingConv2D(half, 3), norm()]
+            self.layers.append(FixedPaddingConv2D(filters, 3))
+        else:
+            self.layers.append(FixedPaddingConv2D(filters, 7, 2))
+        self.norm = norm()
+
+    def call(self, images: tf.Tensor, training: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the last convolution's output, and that normalized, rectified and pooled."""
+        hidden = images
+        for layer in self.layers:
+            norm = isinstance(layer, BatchNormRelu)
+            hidden = layer(hidden, training=training) if norm else layer(hidden)
+        pooled = self.norm(hidden, training=training)
+        if self.pool:
+            pooled = tf.nn.max_pool2d(pooled, 3, 2, "SAME")
+        return hidden, pooled
+
+
+class BlockGroup(tf.keras.layers.Layer):
+    """Blocks one after another; the first changes resolution and width."""
+
+    def __init__(self, blocks: list[tf.keras.layers.Layer], name: str) -> None:
+        super().__init__(name=name)
+        self.blocks = blocks
+
+    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
+        for block in self.blocks:
+            inputs = block(inputs, training=training)
+        return inputs
+
+
+class ResNet(tf.keras.Model):
+    """A residual network with normalization after each convolution and no classifier.
+
+    Source: https://arxiv.org/abs/1512.03385, with the changes of SimCLR v1 (wider) and v2
+    (https://arxiv.org/abs/2006.10029: selective kernels together with the stem and shortcuts of
+    ResNet-D). The last `gamma` of each block starts at zero, so that blocks start as identities.
+
+    Args:
+        depth: 18, 34, 50, 101, 152 or 200.
+        width_multiplier: Factor on the number of channels: 1, 2, 3, or a fraction to experiment
+            with (0.25 makes 16 channels of 64). Rounded to whole channels.
+        sk_ratio: Above 0 uses selective kernels, whose mixing bottleneck has this share of the
+            block's channels but 32 or more; the papers use 0.0625. Depths 18 and 34 only get
+            ResNet-D's stem and shortcuts.
+        se_ratio: Above 0 adds squeeze-excitation with this share of the block's channels.
+        cifar_stem: Keep the resolution in the stem: for images of 32 pixels or fewer.
+        global_bn: Share batch statistics between replicas.
+        batch_norm_momentum: Share of the old moving statistics that a training step keeps.
+        name: Name of the layer.
+
+    Raises:
+        ValueError: If `depth` is none of the above, or another argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        width_multiplier: float = 1,
+        sk_ratio: float = 0.0,
+        se_ratio: float = 0.0,
+        cifar_stem: bool = False,
+        global_bn: bool = True,
+        batch_norm_momentum: float = 0.9,
+        name: str = "resnet",
+    ) -> None:
+        super().__init__(name=name)
+        if depth not in LAYOUTS:
+            raise ValueError(f"ResNet depth must be one of {sorted(LAYOUTS)}, got {depth!r}.")
+        if width_multiplier <= 0:
+            raise ValueError(f"width_multiplier must be positive, got {width_multiplier!r}.")
+        if not (0 <= sk_ratio <= 1 and 0 <= se_ratio <= 1):
+            raise ValueError(f"sk_ratio {sk_ratio!r} and se_ratio {se_ratio!r} must be in [0, 1].")
+        self._arguments = {
+            "depth": depth,
+            "width_multiplier": width_multiplier,
+            "sk_ratio": sk_ratio,
+            "se_ratio": se_ratio,
+            "cifar_stem": cifar_stem,
+            "global_bn": global_bn,
+            "batch_norm_momentum": batch_norm_momentum,
+            "name": name,
+        }
+        self._frozen_after = -1
+        norm = functools.partial(BatchNormRelu, global_bn=global_bn, momentum=batch_norm_momentum)
+        self.stem = Stem(
+            scale_width(64, width_multiplier), cifar_stem=cifar_stem, deep=sk_ratio > 0, norm=norm
+        )
+        block, counts = LAYOUTS[depth]
+        self.block_groups = []
+        for index, count in enumerate(counts):
+            filters = scale_width(64 * 2**index, width_multiplier)
+            blocks = [
+                block(
+                    filters,
+                    2 if index > 0 and position == 0 else 1,
+                    project=position == 0,
+                    sk_ratio=sk_ratio,
+                    se_ratio=se_ratio,
+                    norm=norm,
+                )
+                for position in range(count)
+            ]
+            self.block_groups.append(BlockGroup(blocks, name=f"block_group{index + 1}"))
+        self.features_dim: int = filters * block.expansion
+
+    def call(self, images: tf.Tensor, training: Any = None) -> tf.Tensor:
+        """Returns the features [batch, features_dim], in the compute dtype, of `images`.
+
+        Args:
+            images: float32 [batch, height, width, 3] in [0, 1].
+            training: Normalize with the statistics of this batch and update the moving ones.
+        """
+        return self.endpoints(images, training=training)["final_avg_pool"]
+
+    def endpoints(self, images: tf.Tensor, training: Any = None) -> dict[str, tf.Tensor]:
+        """Returns what `call` computes on its way, by the reference's names.
+
+        Args:
+            images: As for `call`.
+            training: As for `call`.
+
+        Returns:
+            `initial_conv`, the stem before normalization; `initial_max_pool`, after normalization,
+            ReLU and, but for `cifar_stem`, pooling; `block_group1` to `block_group4`, all
+            [batch, height, width, channels]; `final_avg_pool` [batch, features_dim].
+        """
+        ends: dict[str, tf.Tensor] = {}
+        ends["initial_conv"], hidden = self.stem(images, training=training)
+        ends["initial_max_pool"] = hidden = self._stop(hidden, after=0)
+        for index, group in enumerate(self.block_groups, start=1):
+            hidden = self._stop(group(hidden, training=training), after=index)
+            ends[f"block_group{index}"] = hidden
+        ends["final_avg_pool"] = mean_over_space(hidden)
+        return ends
+
+    def freeze(self, after_block: int) -> None:
+        """Freezes the stem and the first block groups; what follows is trained.
+
+        Frozen layers keep weights and moving statistics bit for bit, also with `training=True`,
+        and no gradient is computed for them. Functions that were traced before, `fit` of a
+        compiled model among them, do not notice: freeze first.
+
+        Args:
+            after_block: -1 freezes nothing (and thaws everything), 0 the stem, 1 to 4 the stem
+                and as many block groups: the reference's `fine_tune_after_block`.
+
+        Raises:
+            ValueError: If `after_block` is not in -1 to 4.
+        """
+        if after_block not in range(-1, len(self.block_groups) + 1):
+            raise ValueError(f"freeze after_block must be in -1 to 4, got {after_block!r}.")
+        self._frozen_after = after_block
+        for index, layer in enumerate([self.stem, *self.block_groups]):
+            layer.trainable = index > after_block
+
+    def _stop(self, hidden: tf.Tensor, after: int) -> tf.Tensor:
+        """Ends backpropagation where the frozen part ends, unless it was set trainable since."""
+        frozen = not [self.stem, *self.block_groups][after].trainable
+        return tf.stop_gradient(hidden) if frozen and after == self._frozen_after else hidden
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(self._arguments)

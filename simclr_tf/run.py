@@ -1,0 +1,42 @@
+"""The command: `python -m simclr_tf.run --flag=value ...`. Parses, configures, calls one workflow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from simclr_tf import config as config_lib
+from simclr_tf import flag_definitions, stack
+from simclr_tf.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit status: 0, or 2 for bad input, 130 if stopped."""
+    values = flags.FlagValues()
+    groups = flag_definitions.define(values)
+    try:
+        extra = values(list(argv or sys.argv))[1:]
+        if values["help"].value:
+            print(flag_definitions.help_text(values, groups))
+            return 0
+        if extra:
+            raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
+        config = config_lib.from_flags(values)
+        stack.quiet_dependencies()
+        # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
+        from simclr_tf import workflows
+
+        workflows.run(config)
+    except (flags.Error, UserError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""One file per thing a user can ask for; `run` picks it."""
+
+from __future__ import annotations
+
+import logging
+
+import absl.logging
+
+from simclr_tf.config import Config
+from simclr_tf.workflows.evaluate import follow_run
+from simclr_tf.workflows.finetune import finetune
+from simclr_tf.workflows.pretrain import pretrain
+from simclr_tf.workflows.probe import probe
+from simclr_tf.workflows.show_views import show_views
+
+
+def run(config: Config) -> None:
+    """Does what `config.mode` and `config.train_mode` ask for.
+
+    Raises:
+      UserError: bad input.
+    """
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if config.mode == "eval":
+        follow_run(config)
+    elif config.mode == "probe":
+        probe(config)
+    elif config.mode == "show_views":
+        show_views(config)
+    elif config.pretraining:
+        pretrain(config)
+    else:
+        finetune(config)

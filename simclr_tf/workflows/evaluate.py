@@ -1,0 +1,96 @@
+"""Evaluation of the supervised head: top-1 and top-5 accuracy, into result.json."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from simclr_tf import data, files
+from simclr_tf.checkpoints import TrainingState
+from simclr_tf.config import Config, adopt_run
+from simclr_tf.errors import UserError
+from simclr_tf.models.network import Network
+from simclr_tf.workflows.run_folder import stored_config
+
+
+def evaluate(
+    model: Network,
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    dataset: data.ImageDataset,
+    *,
+    step: int,
+) -> dict[str, float]:
+    """Evaluates a compiled model on every example of `eval_split`, once each.
+
+    Writes result.json and result_<step>.json, with the reference's keys, and TensorBoard events.
+
+    Returns:
+      What result.json holds.
+    """
+    examples = dataset.num_examples(config.eval_split)
+    input_fn = data.eval_input_fn(
+        dataset,
+        split=config.eval_split,
+        global_batch_size=config.eval_batch_size,
+        image_size=config.image_size,
+        max_steps=config.eval_steps,
+    )
+    metrics = model.evaluate(
+        strategy.distribute_datasets_from_function(input_fn),
+        steps=data.eval_steps(examples, config.eval_batch_size, max_steps=config.eval_steps),
+        verbose=0,
+        return_dict=True,
+    )
+    result = {name: float(value) for name, value in metrics.items()}
+    result["eval/regularization_loss"] = float(model.penalty())
+    folder = f"eval_{config.eval_name}" if config.eval_name else "eval"
+    writer = tf.summary.create_file_writer(files.join(config.model_dir, folder))
+    with writer.as_default(step=step):
+        for name, value in result.items():
+            tf.summary.scalar(name, value)
+    writer.close()
+    result["global_step"] = float(step)
+    files.write_json(files.join(config.model_dir, f"result_{step}.json"), result)
+    files.write_json(files.join(config.model_dir, "result.json"), result)
+    counted = min(examples, config.eval_steps * config.eval_batch_size or examples)
+    print(
+        f"step {step:,}, {config.eval_split} ({counted:,} images): "
+        f"top-1 {result['eval/label_top_1_accuracy']:.2%}, "
+        f"top-5 {result['eval/label_top_5_accuracy']:.2%}",
+        flush=True,
+    )
+    return result
+
+
+def follow_run(config: Config) -> None:
+    """Evaluates each new checkpoint of `model_dir` as it appears, until the run's last step.
+
+    Flags that are not given are the run's own.
+
+    Raises:
+      UserError: `model_dir` holds no run, or a flag contradicts it.
+    """
+    # Imported here: training imports this module to evaluate at its end.
+    from simclr_tf.workflows.training import build_compiled, open_session
+
+    stored = stored_config(config.model_dir)
+    if stored is None:
+        raise UserError(
+            f"--model_dir={config.model_dir} holds no run (no config.json); start one, or give "
+            "the folder that training printed"
+        )
+    session = open_session(adopt_run(config, stored))
+    config = session.config
+    session.dataset.check_split(config.eval_split, flag="--eval_split")
+    model = build_compiled(session)
+    if model.supervised_head is None:
+        raise UserError(
+            f"--model_dir={config.model_dir} was pre-trained without a linear probe; measure its "
+            f"features with --mode=probe --checkpoint={config.model_dir}"
+        )
+    state = TrainingState(model, config.model_dir, config.keep_checkpoint_max)
+    for path in tf.train.checkpoints_iterator(config.model_dir, min_interval_secs=15):
+        step = state.restore(path)
+        evaluate(model, config, session.strategy, session.dataset, step=step)
+        if step >= session.plan.train_steps:
+            return

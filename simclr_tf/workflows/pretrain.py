@@ -1,0 +1,32 @@
+"""Contrastive pre-training: images without labels in, an encoder out."""
+
+from __future__ import annotations
+
+from simclr_tf.augmentation import SimCLRViews
+from simclr_tf.checkpoints import find_source
+from simclr_tf.config import Config, adopt_architecture
+from simclr_tf.workflows.training import open_session, train
+
+
+def pretrain(config: Config) -> None:
+    """Trains an encoder and projection head by SimCLR and exports them.
+
+    Args:
+      config: what was asked. With `checkpoint`, encoder and projection head start from there.
+
+    Raises:
+      UserError: bad input.
+    """
+    source = find_source(config.checkpoint) if config.checkpoint else None
+    if source:
+        config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
+    train(
+        open_session(config),
+        transform=SimCLRViews(
+            config.image_size,
+            color_jitter_strength=config.color_jitter_strength,
+            use_blur=config.use_blur,
+        ),
+        output_key="views",
+        source=source,
+    )

@@ -1,0 +1,62 @@
+"""Probe: what the frozen features of an encoder are worth, by kNN and logistic regression."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from simclr_tf import data, files
+from simclr_tf.checkpoints import find_source, restore_parts
+from simclr_tf.config import Config, adopt_architecture
+from simclr_tf.evaluation import (
+    balanced_subset,
+    extract_features,
+    knn_accuracy,
+    logistic_regression_accuracy,
+)
+from simclr_tf.models.factory import build_plain
+from simclr_tf.workflows.training import open_strategy
+
+
+def probe(config: Config) -> dict[str, float]:
+    """Measures features h on `eval_split`, fitted on shares of `train_split`'s labels.
+
+    Args:
+      config: what was asked. Without `checkpoint` the encoder is an untrained one, the floor that
+        learned features must beat. With `model_dir`, probe.json is written there.
+
+    Returns:
+      Accuracies by name, as printed.
+
+    Raises:
+      UserError: bad input.
+    """
+    source = find_source(config.checkpoint) if config.checkpoint else None
+    if source:
+        config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
+    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    dataset.check_split(config.train_split, flag="--train_split")
+    dataset.check_split(config.eval_split, flag="--eval_split")
+    open_strategy(config)
+    encoder = build_plain(config, num_classes=None).encoder
+    origin = "untrained encoder"
+    if source:
+        origin = restore_parts({"encoder": encoder}, source)
+    print(f"probing on {config.dataset}: {origin}", flush=True)
+    settings = {"batch_size": config.eval_batch_size, "image_size": config.image_size}
+    train = extract_features(encoder, dataset, split=config.train_split, **settings)
+    test = extract_features(encoder, dataset, split=config.eval_split, **settings)
+    result = {"knn": knn_accuracy(*train, *test)}
+    print(f"  kNN (k 200, T 0.1), {len(train[1]):,} labels: {result['knn']:.2%}", flush=True)
+    for fraction in config.label_fractions:
+        chosen = balanced_subset(train[1], fraction, seed=config.seed)
+        accuracy = logistic_regression_accuracy(train[0][chosen], train[1][chosen], *test)
+        result[f"logistic_regression/{fraction:g}"] = accuracy
+        print(
+            f"  logistic regression, {len(chosen):,} labels ({fraction:.3g} of them): "
+            f"{accuracy:.2%}",
+            flush=True,
+        )
+    if config.model_dir:
+        tf.io.gfile.makedirs(config.model_dir)
+        files.write_json(files.join(config.model_dir, "probe.json"), result)
+    return result

@@ -1,0 +1,27 @@
+"""Greyscale against tf.image's."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf.augmentation import RandomGrayscale
+
+
+def test_grayscale_equals_tf_image(images, seeds):
+    layer = RandomGrayscale(0.5)
+    given = images(20, 5, 7).astype(np.float32)
+    output = layer({"images": given, "seeds": seeds(20)})["images"].numpy()
+    drawn = layer.get_random_transformation_batch(20, images=given, seeds=tf.constant(seeds(20)))
+    apply = drawn["apply"].numpy()
+    expected = np.repeat(tf.image.rgb_to_grayscale(given), 3, axis=-1)
+    np.testing.assert_allclose(output[apply], expected[apply], atol=1e-4)
+    np.testing.assert_array_equal(output[~apply], given[~apply])
+    assert 0 < apply.sum() < 20
+
+
+def test_a_fifth_of_the_images_lose_colour(seeds):
+    drawn = RandomGrayscale().get_random_transformation_batch(
+        10_000, seeds=tf.constant(seeds(10_000))
+    )
+    assert abs(drawn["apply"].numpy().mean() - 0.2) < 4 * 0.4 / 100

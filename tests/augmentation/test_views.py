@@ -1,0 +1,102 @@
+"""Assembled views: what is in them, and on what they depend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_tf import augmentation
+from simclr_tf.augmentation import SimCLRViews, SupervisedView, stateless
+
+ATOL = 2e-5
+
+
+def test_views_are_the_layers_in_the_papers_order(images, seeds):
+    given, given_seeds = images(12, 40, 30), tf.constant(seeds(12))
+    views = SimCLRViews(24, color_jitter_strength=0.5)(given, given_seeds)
+    assert views.shape == [12, 2, 24, 24, 3] and views.dtype == tf.float32
+    unit = (0, 1)
+    layers = [
+        augmentation.RandomResizedCrop(24, 24, value_range=unit),
+        augmentation.RandomHorizontalFlip(),
+        augmentation.RandomColorJitter(unit, strength=0.5),
+        augmentation.RandomGrayscale(),
+        augmentation.RandomGaussianBlur(),
+    ]
+    for view in range(2):
+        batch = {"images": given / 255, "seeds": stateless.fold_in(given_seeds, view)}
+        for layer in layers:
+            batch = layer(batch)
+        np.testing.assert_allclose(views[:, view], batch["images"], atol=ATOL)
+
+
+def test_views_stay_in_the_unit_range(images, seeds):
+    views = SimCLRViews(32)(images(16, 32, 32), seeds(16)).numpy()
+    assert views.min() >= 0 and views.max() <= 1
+
+
+def test_both_views_differ_and_so_do_images(images, seeds):
+    same = np.repeat(images(1, 32, 32), 6, axis=0)
+    views = SimCLRViews(32)(same, seeds(6)).numpy().reshape([12, -1])
+    distances = np.abs(views[:, np.newaxis] - views).mean(axis=-1)
+    assert distances[~np.eye(12, dtype=bool)].min() > 0.01
+
+
+def test_both_views_are_drawn_independently(seeds):
+    """Flips tell: of a dark left and a bright right half, each view shows one or the other."""
+    given = np.zeros([3000, 4, 4, 3], np.uint8)
+    given[:, :, 2:] = 255
+    views = SimCLRViews(4, color_jitter_strength=0, use_blur=False)(given, seeds(3000)).numpy()
+    means = views.mean(axis=(2, 4))
+    flipped = (means[..., 0] - means[..., -1] > 0).astype(float)
+    assert abs(np.corrcoef(flipped.T)[0, 1]) < 4 / np.sqrt(3000)
+
+
+@pytest.mark.parametrize("strength, use_blur", [(0, False), (0, True), (1, False)])
+def test_switches_drop_layers(strength, use_blur):
+    layers = SimCLRViews(32, color_jitter_strength=strength, use_blur=use_blur).layers
+    names = [type(layer).__name__ for layer in layers]
+    colour = ["RandomColorJitter", "RandomGrayscale"] if strength else []
+    blur = ["RandomGaussianBlur"] if use_blur else []
+    assert names == ["RandomHorizontalFlip", *colour, *blur]
+
+
+def test_value_range_only_scales(images, seeds):
+    expected = SimCLRViews(24)(images(6, 32, 32), seeds(6))
+    given = images(6, 32, 32).astype(np.float32) / 127.5 - 1
+    output = SimCLRViews(24, value_range=(-1, 1))(given, seeds(6))
+    np.testing.assert_allclose(output, expected, atol=ATOL)
+
+
+def test_batches_order_and_compilation_do_not_matter(images, seeds):
+    views, given, given_seeds = SimCLRViews(24), images(6, 32, 28), seeds(6)
+    eager = views(given, given_seeds).numpy()
+    reverse = views(given[::-1], given_seeds[::-1]).numpy()[::-1]
+    np.testing.assert_allclose(reverse, eager, atol=ATOL)
+    compiled = tf.function(views, jit_compile=True)
+    output = compiled(tf.constant(given), tf.constant(given_seeds))
+    np.testing.assert_allclose(output, eager, atol=ATOL)
+    for batch_size in (1, 4):
+        dataset = tf.data.Dataset.from_tensor_slices((given, given_seeds)).batch(batch_size)
+        dataset = dataset.map(views, num_parallel_calls=2)
+        assert dataset.element_spec.shape[1:] == [2, 24, 24, 3]
+        output = np.concatenate(list(dataset.as_numpy_iterator()))
+        np.testing.assert_allclose(output, eager, atol=ATOL)
+
+
+def test_supervised_view_is_the_first_view_without_colour(images, seeds):
+    view = SupervisedView(24)(images(6, 32, 28), seeds(6))
+    assert view.shape == [6, 24, 24, 3]
+    pair = SimCLRViews(24, color_jitter_strength=0, use_blur=False)(images(6, 32, 28), seeds(6))
+    np.testing.assert_allclose(view, pair[:, 0], atol=1e-6)
+
+
+def test_images_of_any_size_one_at_a_time(images, seeds):
+    signature = [tf.TensorSpec([1, None, None, 3], tf.uint8), tf.TensorSpec([1, 2], tf.int32)]
+    traced = tf.function(SimCLRViews(24).__call__, input_signature=signature)
+    for shape in [(50, 31), (24, 80)]:
+        given, given_seeds = images(1, *shape), seeds(1)
+        np.testing.assert_allclose(
+            traced(given, given_seeds), SimCLRViews(24)(given, given_seeds), atol=ATOL
+        )

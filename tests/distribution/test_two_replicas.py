@@ -1,0 +1,63 @@
+"""Two logical CPUs compute what one device computes on the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SIZES = {
+    "even_static": [3, 3],
+    "even": [3, 3],
+    "uneven": [3, 2],
+    "one_replica_empty": [3, 0],
+}
+
+
+@pytest.fixture(scope="module")
+def report():
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("two_replicas.py"))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def test_logical_cpus_are_mirrored(report):
+    assert report["strategy"] == "MirroredStrategy"
+    assert report["replicas"] == 2
+
+
+@pytest.mark.parametrize("batch", SIZES)
+def test_loss_and_update_equal_one_device(report, batch):
+    one, two = report[batch]["one"], report[batch]["two"]
+    assert two["size"] == SIZES[batch], "the data was not split as this test means it to be"
+    assert np.abs(one["delta"]).max() > 0.01, "a step too small to tell right from wrong"
+    np.testing.assert_allclose(sum(two["loss"]), one["loss"], rtol=1e-6)
+    np.testing.assert_allclose(two["delta"], one["delta"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", SIZES)
+def test_metrics_of_the_replicas_average_to_those_of_one_device(report, batch):
+    one, two = report[batch]["one"], report[batch]["two"]
+    for metric in ("accuracy", "entropy"):
+        mean = np.dot(two["share"], two[metric])
+        np.testing.assert_allclose(mean, one[metric], rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch", SIZES)
+def test_gather_keeps_the_order_of_replicas(report, batch):
+    two = report[batch]["two"]
+    first, second = SIZES[batch]
+    assert two["offset"] == [0, first]
+    np.testing.assert_allclose(two["share"], [first / (first + second), second / (first + second)])
+    for gathered in two["gathered"]:
+        np.testing.assert_allclose(gathered, report[batch]["pairs"])
