@@ -27,7 +27,7 @@ ARCHITECTURE = (
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(
-    "mode model_dir data_dir eval_split eval_batch_size eval_steps eval_name cache_dataset "
+    "mode model_dir data_dir eval_split eval_batch_size eval_steps eval_name "
     "label_fractions checkpoint_epochs checkpoint_steps keep_checkpoint_max keep_hub_module_max "
     "train_summary_steps use_tpu tpu_name tpu_zone gcp_project master explicit".split()
 )
@@ -146,7 +146,9 @@ def check(config: Config) -> None:
     ):
         value = getattr(config, name)
         require(value >= 0 and math.isfinite(value), name, "must not be negative")
-    require(config.train_epochs >= 1 or config.train_steps > 0, "train_epochs", "must be at least 1")
+    require(
+        config.train_epochs >= 1 or config.train_steps > 0, "train_epochs", "must be at least 1"
+    )
     require(config.checkpoint_epochs >= 1, "checkpoint_epochs", "must be at least 1")
     require(config.num_proj_layers >= 1, "num_proj_layers", "must be at least 1")
     require(

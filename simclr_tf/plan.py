@@ -124,7 +124,7 @@ def describe(
             (
                 "loss",
                 f"NT-Xent, temperature {config.temperature:g}, {2 * batch - 2:,} negatives per "
-                f"anchor; about {floor:.2f} by chance",
+                f"anchor; {floor:.2f} if all views looked alike",
             )
         )
     rows += [

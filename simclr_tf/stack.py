@@ -6,8 +6,10 @@ newer runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
+import io
 import os
 import warnings
 from types import ModuleType
@@ -28,6 +30,12 @@ def quiet_dependencies() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def keras_cv() -> ModuleType:
+    """Returns keras-cv, without the line about its backend that importing it prints."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return importlib.import_module("keras_cv")
 
 
 def addons() -> ModuleType | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-import keras_cv
 import tensorflow as tf
 
+from simclr_tf import stack
 from simclr_tf.augmentation import stateless
 
 Transformations = dict[str, tf.Tensor]
@@ -17,23 +17,23 @@ SEEDS = "seeds"
 _LOCATED = ("bounding_boxes", "keypoints", "segmentation_masks")
 
 
-class StatelessAugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+class StatelessAugmentationLayer(stack.keras_cv().layers.VectorizedBaseImageAugmentationLayer):
     """A keras-cv layer whose randomness is a function of one seed an image.
 
-    Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a dictionary:
-    `images`, and if wished `seeds` (int32 `[batch, 2]`, or `[2]` beside a single image), `labels` and
-    anything else, which pass unchanged. The images come out as float32. Without `seeds` the layer
-    draws some from its keras-cv random generator.
+    Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a
+    dictionary: `images`, and if wished `seeds` (int32 `[batch, 2]`, or `[2]` beside a single
+    image), `labels` and anything else, which pass unchanged. The images come out as float32.
+    Without `seeds` the layer draws some from its keras-cv random generator.
 
-    keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and takes
-    `seed=0` for no seed; this class mends the three.
+    keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and
+    takes `seed=0` for no seed; this class mends the three.
 
     A subclass names `salt`, a number of its own, and `draws`, how many numbers an image needs, and
     implements `transformations_from` and keras-cv's `augment_images`.
 
     Args:
         seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
-            apart: with different `seed`s their numbers are independent, with the same they are equal.
+            apart: different `seed`s give independent numbers, the same give equal ones.
         **kwargs: for keras-cv's base layer. `dtype` is float32 unless given, whatever the global
             policy says: eight bits of bfloat16 are too few for pictures.
     """
@@ -69,7 +69,7 @@ class StatelessAugmentationLayer(keras_cv.layers.VectorizedBaseImageAugmentation
         seeds: tf.Tensor | None = None,
         **unused: Any,
     ) -> Transformations:
-        """Draws every image's parameters: the same for the same seed. See `transformations_from`."""
+        """Draws every image's parameters, a function of its seed. See `transformations_from`."""
         del unused
         if seeds is None:
             seeds = self._random_generator.uniform_full_int([batch_size, 2], dtype=tf.int32)
@@ -134,9 +134,10 @@ def scaled(uniform: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
     return low + uniform * (high - low)
 
 
-def per_image(parameter: tf.Tensor) -> tf.Tensor:
-    """Gives a `[batch]` parameter the shape `[batch, 1, 1, 1]`, to broadcast against images."""
-    return parameter[:, tf.newaxis, tf.newaxis, tf.newaxis]
+def switch(apply: tf.Tensor, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Takes an image from `changed` where `apply`, bool `[batch]`, is true, else from `images`."""
+    # Select copies whole images; tf.where broadcasts the condition to pixels, ten times slower.
+    return tf.raw_ops.Select(condition=apply, x=changed, y=images)
 
 
 def spatial_shape(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:

@@ -12,8 +12,6 @@ from simclr_tf.augmentation import base
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 _ORDERS = tuple(itertools.permutations(range(4)))
 
-Planes = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomColorJitter(base.StatelessAugmentationLayer):
@@ -21,8 +19,9 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
 
     SimCLR, appendix A ("color jitter"), as in the authors' v2 code: brightness multiplies; contrast
     spreads the values of a channel about their mean; saturation multiplies the S of HSV; hue turns
-    its H. After each of the four the values are clipped to `value_range`. The three factors are uniform
-    in [max(1 - 0.8 strength, 0), 1 + 0.8 strength], the turn in [-0.2 strength, 0.2 strength].
+    its H. After each of the four the values are clipped to `value_range`. The three factors are
+    uniform in [max(1 - 0.8 strength, 0), 1 + 0.8 strength], the turn is in
+    [-0.2 strength, 0.2 strength] turns.
 
     Identity: `strength=0` or `probability=0`.
 
@@ -60,15 +59,14 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         self._factor_range = (max(1 - spread, 0.0), 1 + spread)
         self._hue_range = (-0.2 * self.strength, 0.2 * self.strength)
 
-    def transformations_from(
-        self, uniforms: tf.Tensor, images: tf.Tensor
-    ) -> base.Transformations:
+    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
         """Draws what happens to each image.
 
         Returns:
-            `apply`, bool `[batch]`; `order`, int32 `[batch, 4]`, which of brightness (0), contrast (1),
-            saturation (2) and hue (3) comes first, second, third and last; the factors `brightness`,
-            `contrast` and `saturation`, float32 `[batch]`; `hue`, float32 `[batch]`, in turns.
+            `apply`, bool `[batch]`; `order`, int32 `[batch, 4]`, which of brightness (0), contrast
+            (1), saturation (2) and hue (3) comes first, second, third and last; the factors
+            `brightness`, `contrast` and `saturation`, float32 `[batch]`; `hue`, float32 `[batch]`,
+            in turns.
         """
         order = tf.cast(uniforms[:, 1] * len(_ORDERS), tf.int32)
         order = tf.minimum(order, len(_ORDERS) - 1)
@@ -89,10 +87,11 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
             return images
         black, white = self.value_range
         # From black = 0 on, the four operations commute with a scale, so white may be anything.
-        planes = tuple(plane - black for plane in tf.unstack(images, axis=-1))
+        # Taking one channel at a time from channels-last memory is several times slower.
+        planes = tf.transpose(images, [0, 3, 1, 2]) - black
         planes = _jitter(planes, transformations, white - black)
-        jittered = tf.stack([plane + black for plane in planes], axis=-1)
-        return tf.where(base.per_image(transformations["apply"]), jittered, images)
+        jittered = tf.transpose(planes + black, [0, 2, 3, 1])
+        return base.switch(transformations["apply"], jittered, images)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -103,12 +102,12 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         }
 
 
-def _jitter(planes: Planes, drawn: base.Transformations, white: float) -> Planes:
-    """Applies the four operations to red, green and blue, `[batch, H, W]` each, black being 0.
+def _jitter(planes: tf.Tensor, drawn: base.Transformations, white: float) -> tf.Tensor:
+    """Applies the four operations to `planes`, float32 `[batch, 3, H, W]`, black being 0.
 
     Saturation and hue commute, since both keep the largest channel and neither leaves the range. So
     their order matters only against brightness and contrast, and each belongs to one of three gaps:
-    before, between or after these two. Both are one formula, as are brightness and contrast.
+    before, between or after these two. Brightness and contrast are one formula.
     """
     order = drawn["order"]
     spreads = tf.cast((order == BRIGHTNESS) | (order == CONTRAST), tf.int32)
@@ -129,22 +128,20 @@ def _jitter(planes: Planes, drawn: base.Transformations, white: float) -> Planes
 
 
 def _spread(
-    planes: Planes, factor: tf.Tensor, about_black: tf.Tensor, white: float
-) -> Planes:
+    planes: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float
+) -> tf.Tensor:
     """Multiplies the distance from black, or else from each channel's mean, and clips."""
-    factor = factor[:, tf.newaxis, tf.newaxis]
-    about_mean = tf.cast(~about_black, tf.float32)[:, tf.newaxis, tf.newaxis] * (1 - factor)
-    return tuple(
-        tf.clip_by_value(
-            plane * factor + tf.reduce_mean(plane, axis=[1, 2], keepdims=True) * about_mean,
-            0.0,
-            white,
-        )
-        for plane in planes
-    )
+    pixels = tf.shape(planes)[2] * tf.shape(planes)[3]
+    flat = tf.reshape(planes, [-1, 3, pixels])
+    # XLA would recompute all that came before for a mean by reduction, but not for a product.
+    mean = tf.linalg.matvec(flat, tf.ones([pixels])) / tf.cast(pixels, tf.float32)
+    factor = factor[:, tf.newaxis]
+    shift = tf.where(about_black[:, tf.newaxis], 0.0, mean * (1 - factor))
+    planes = planes * factor[:, :, tf.newaxis, tf.newaxis] + shift[:, :, tf.newaxis, tf.newaxis]
+    return tf.clip_by_value(planes, 0.0, white)
 
 
-def _shift_saturation_and_hue(planes: Planes, factor: tf.Tensor, turns: tf.Tensor) -> Planes:
+def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
     """Multiplies S, up to 1, and turns H, without leaving RGB.
 
     In HSV a channel is V - chroma * (1 - ramp(H)), where ramp is the channel's share, from 0 to 1:
@@ -152,7 +149,7 @@ def _shift_saturation_and_hue(planes: Planes, factor: tf.Tensor, turns: tf.Tenso
     """
     factor = factor[:, tf.newaxis, tf.newaxis]
     sixths = 6 * turns[:, tf.newaxis, tf.newaxis]
-    red, green, blue = planes
+    red, green, blue = tf.unstack(planes, axis=1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     # Grey has no hue; any will do, because its chroma is 0.
@@ -166,8 +163,11 @@ def _shift_saturation_and_hue(planes: Planes, factor: tf.Tensor, turns: tf.Tenso
     hue -= 6 * tf.floor(hue / 6)
     chroma = tf.minimum(chroma * factor, value)
     low = value - chroma
-    return (
-        low + chroma * tf.clip_by_value(tf.abs(hue - 3) - 1, 0.0, 1.0),
-        low + chroma * tf.clip_by_value(2 - tf.abs(hue - 2), 0.0, 1.0),
-        low + chroma * tf.clip_by_value(2 - tf.abs(hue - 4), 0.0, 1.0),
+    return tf.stack(
+        [
+            low + chroma * tf.clip_by_value(tf.abs(hue - 3) - 1, 0.0, 1.0),
+            low + chroma * tf.clip_by_value(2 - tf.abs(hue - 2), 0.0, 1.0),
+            low + chroma * tf.clip_by_value(2 - tf.abs(hue - 4), 0.0, 1.0),
+        ],
+        axis=1,
     )

@@ -14,13 +14,14 @@ from simclr_tf.augmentation.separable import apply_rows_and_columns
 class RandomGaussianBlur(base.StatelessAugmentationLayer):
     """Blurs an image, with a probability of its own and a standard deviation of its own.
 
-    SimCLR, appendix A: probability 0.5, standard deviation uniform in [0.1, 2.0] pixels, a kernel of
-    a tenth of the image's height. As in the authors' code the kernel has `2 * (height // 10 // 2) + 1`
-    taps, always odd, so that nothing shifts: 3 at 32 pixels, 23 at 224, and below 20 pixels a single
-    one, which is no blur.
+    SimCLR, appendix A: probability 0.5, standard deviation uniform in [0.1, 2.0] pixels, a kernel
+    of a tenth of the image's height. As in the authors' code the kernel has
+    `2 * (height // 10 // 2) + 1` taps, always odd, so that nothing shifts: 3 at 32 pixels, 23 at
+    224, and below 20 pixels a single one, which is no blur.
 
-    Beyond the border the nearest pixel is repeated. The authors' code pads with zeros, which darkens
-    the borders of exactly the blurred images: a hint at the augmentation which no photograph has.
+    Beyond the border the nearest pixel is repeated. The authors' code pads with zeros, which
+    darkens the borders of exactly the blurred images: a hint at the augmentation which no
+    photograph has.
 
     Identity: `probability=0`.
 
@@ -51,9 +52,7 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         if self.sigma_range[0] <= 0:
             raise ValueError(f"sigma_range must be positive, got {sigma_range}")
 
-    def transformations_from(
-        self, uniforms: tf.Tensor, images: tf.Tensor
-    ) -> base.Transformations:
+    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
         """Draws `apply`, bool `[batch]`, and `sigma`, float32 `[batch]`, in pixels."""
         return {
             "apply": uniforms[:, 0] < self.probability,
@@ -88,9 +87,7 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         }
 
 
-def _blurring_weights(
-    kernel: tf.Tensor, offsets: tf.Tensor, length: int | tf.Tensor
-) -> tf.Tensor:
+def _blurring_weights(kernel: tf.Tensor, offsets: tf.Tensor, length: int | tf.Tensor) -> tf.Tensor:
     """Writes a convolution with repeated borders as matrices, float32 `[batch, length, length]`."""
     pixels = tf.range(length)
     sources = tf.clip_by_value(pixels + offsets[:, tf.newaxis], 0, length - 1)

@@ -8,16 +8,13 @@ import tensorflow as tf
 
 from simclr_tf.augmentation import base
 
-# ITU-R BT.601, as rounded by tf.image.rgb_to_grayscale.
-_LUMA = (0.2989, 0.5870, 0.1140)
-
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomGrayscale(base.StatelessAugmentationLayer):
     """Replaces an image by its luma, in all three channels, with a probability of its own.
 
-    SimCLR, appendix A ("color drop"). A switch, not a blend of colour and grey. The weights are those
-    of `tf.image.rgb_to_grayscale`.
+    SimCLR, appendix A ("color drop"). A switch, not a blend of colour and grey. The weights are
+    those of `tf.image.rgb_to_grayscale`.
 
     Identity: `probability=0`.
 
@@ -33,15 +30,11 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
     salt = 4
     draws = 1
 
-    def __init__(
-        self, probability: float = 0.2, *, seed: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, probability: float = 0.2, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
         self.probability = base.check_probability(probability)
 
-    def transformations_from(
-        self, uniforms: tf.Tensor, images: tf.Tensor
-    ) -> base.Transformations:
+    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
         """Decides who loses colour: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
@@ -49,11 +42,8 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
         self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
     ) -> tf.Tensor:
         base.check_rgb(images)
-        red, green, blue = tf.unstack(images, axis=-1)
-        luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
-        return tf.where(
-            base.per_image(transformations["apply"]), luma[..., tf.newaxis], images
-        )
+        gray = tf.broadcast_to(tf.image.rgb_to_grayscale(images), tf.shape(images))
+        return base.switch(transformations["apply"], gray, images)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

@@ -28,8 +28,8 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
     authors' code calls `tf.image.sample_distorted_bounding_box`, which draws the box's height
     uniformly instead, among those that fit, and there covers a tenth of the area at least.
 
-    Resizing equals `tf.image.resize(crop, method="bicubic")`: no antialiasing, no pixels from outside
-    the box. Bicubic weights overshoot at edges, so the result is clipped to `value_range`.
+    Resizing equals `tf.image.resize(crop, method="bicubic")`: no antialiasing, no pixels from
+    outside the box. Bicubic weights overshoot at edges, so the result is clipped to `value_range`.
 
     Identity: `area_range=(1, 1)`, `aspect_ratio_range=(1, 1)` and the images' own size.
 
@@ -79,9 +79,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         self.attempts = attempts
         self.draws = 2 + 2 * attempts
 
-    def transformations_from(
-        self, uniforms: tf.Tensor, images: tf.Tensor
-    ) -> base.Transformations:
+    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
         """Draws boxes: `top`, `left`, `box_height` and `box_width`, int32 `[batch]`, in pixels."""
         height, width = base.spatial_shape(images)
         full_height, full_width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)

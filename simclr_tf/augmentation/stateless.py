@@ -1,7 +1,7 @@
 """Random numbers that belong to an image, not to a batch.
 
-`tf.random.stateless_uniform` takes one seed for a whole tensor, so that an image's numbers depend on
-its place in the batch. Here each image has a seed of its own, and a counter-based generator
+`tf.random.stateless_uniform` takes one seed for a whole tensor, so that an image's numbers depend
+on its place in the batch. Here each image has a seed of its own, and a counter-based generator
 (Threefry-2x32 with 20 rounds: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11)
 turns it into numbers with elementwise integer operations only. The same seed gives the same numbers
 in any batch, in any order, on any number of devices, eagerly, in tf.data and under XLA.

@@ -108,9 +108,7 @@ class SupervisedView(_Views):
         value_range: smallest and largest pixel value of the input.
     """
 
-    def __init__(
-        self, image_size: int, *, value_range: tuple[float, float] = (0, 255)
-    ) -> None:
+    def __init__(self, image_size: int, *, value_range: tuple[float, float] = (0, 255)) -> None:
         super().__init__(
             image_size,
             views=1,

@@ -111,7 +111,9 @@ def restore_parts(parts: Mapping[str, Any], source: Source) -> str:
         _check_match(expected, shapes, source.prefix)
         values = {path: reader.get_tensor(path + SUFFIX) for path in expected}
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise UserError(f"checkpoint {source.prefix} cannot be read: {_first_line(error)}") from None
+        raise UserError(
+            f"checkpoint {source.prefix} cannot be read: {_first_line(error)}"
+        ) from None
     for path, variable in expected.items():
         variable.assign(values[path])
     return f"{', '.join(parts)}: all {len(expected)} variables restored from {source.prefix}"

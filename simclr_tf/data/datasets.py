@@ -48,6 +48,11 @@ class ImageDataset:
         return label.num_classes if isinstance(label, tfds.features.ClassLabel) else None
 
     @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in the order of their numbers, or None without class labels."""
+        return None if self.num_classes is None else self.builder.info.features["label"].names
+
+    @property
     def splits(self) -> dict[str, int]:
         """Number of examples of every split."""
         return {name: info.num_examples for name, info in self.builder.info.splits.items()}

@@ -16,9 +16,9 @@ TEST_EVERY = 5
 class Digits(tfds.core.GeneratorBasedBuilder):
     """TFDS builder around `sklearn.datasets.load_digits`.
 
-    Images are uint8 `[8, 8, 1]`: scikit-learn's 0..16 scaled to 0..255. Within every class each fifth
-    example, in scikit-learn's order, goes to `test` and the others go to `train`, so that both splits
-    are balanced and the same on every machine.
+    Images are uint8 `[8, 8, 1]`: scikit-learn's 0..16 scaled to 0..255. Within every class each
+    fifth example, in scikit-learn's order, goes to `test` and the others go to `train`, so that
+    both splits are balanced and the same on every machine.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
     """

@@ -22,8 +22,8 @@ def eval_input_fn(
 ) -> InputFn:
     """Returns the input function that gives every example exactly once, in a fixed order.
 
-    The last batches are filled up with rows of weight 0 (black, label 0), so that every replica of every
-    host gets the same number of full batches: `eval_steps(...)` of them.
+    The last batches are filled up with rows of weight 0 (black, label 0), so that every replica of
+    every host gets the same number of full batches: `eval_steps(...)` of them.
 
     Args:
       dataset: the data set.
@@ -39,7 +39,7 @@ def eval_input_fn(
       "weight": float32 `[b]`}.
 
     Raises:
-      UserError: if the split cannot be read; from the function, if the batch size cannot be divided.
+      UserError: if the split cannot be read; from the function, if the batch cannot be divided.
     """
     dataset.check_split(split, flag="--eval_split")
     total = dataset.num_examples(split)

@@ -1,4 +1,4 @@
-"""Finds a TFDS builder and prepares its data, quietly, quickly, and with errors a user can act on."""
+"""Finds a TFDS builder and prepares its data: quietly, or with an error a user can act on."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
 def prepare(
     builder: tfds.core.DatasetBuilder, name: str, data_dir: str | None
 ) -> tfds.core.DatasetBuilder:
-    """Downloads and writes the data where they are not there yet; returns a builder that reads them.
+    """Downloads and writes the data where they are not there yet; returns a builder to read them.
 
     Whole or absent: TFDS writes into a folder of a random name and renames it. Where two processes
     prepare at once, the later one takes what the earlier one wrote.
@@ -148,7 +148,7 @@ def _describe_failure(
         return _describe_unwritable(builder, name, root)
     reason = _shorten(str(error)) or type(error).__name__
     if isinstance(error, requests.exceptions.RequestException) and error.request is not None:
-        reason = f"no download from {error.request.url}"
+        reason = f"no download from {error.request.url!s}"
     return (
         f"--dataset={name} is not in {root} and cannot be prepared ({reason}); "
         f"give --data_dir=<folder that holds {builder.name}/>"

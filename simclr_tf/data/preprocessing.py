@@ -14,8 +14,8 @@ def to_rgb(image: tf.Tensor) -> tf.Tensor:
     """Returns an image, or a batch of images, as RGB of eight bits.
 
     Args:
-      image: uint8 or uint16 `[..., height, width, channels]`, 1 (grey), 3 or 4 (RGB + alpha) channels,
-        their number known statically. Alpha is dropped, not blended.
+      image: uint8 or uint16 `[..., height, width, channels]` of 1 (grey), 3 or 4 (RGB and alpha)
+        channels, their number known statically. Alpha is dropped, not blended.
 
     Returns:
       uint8 `[..., height, width, 3]`.
@@ -25,6 +25,8 @@ def to_rgb(image: tf.Tensor) -> tf.Tensor:
     """
     if image.dtype not in (tf.uint8, tf.uint16):
         raise ValueError(f"an image must be uint8 or uint16, not {image.dtype.name}")
+    if image.dtype == tf.uint16:
+        image = tf.cast(image // 256, tf.uint8)
     channels = image.shape[-1]
     if channels == 1:
         image = tf.repeat(image, 3, axis=-1)
@@ -32,21 +34,19 @@ def to_rgb(image: tf.Tensor) -> tf.Tensor:
         image = image[..., :3]
     elif channels != 3:
         raise ValueError(f"an image must have 1, 3 or 4 channels, not {channels}")
-    if image.dtype == tf.uint16:
-        image = tf.cast(image // 256, tf.uint8)
     return image
 
 
 def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
     """Prepares an image, or a batch of images of one size, for evaluation and serving.
 
-    Above 32 pixels: a central square crop of 0.875 of the shorter side, then a bicubic resize, with the
-    rounding of the reference release (tf2/data_util.py, `preprocess_for_eval`). At 32 pixels and below:
-    a bicubic resize alone, which leaves an image of that size as it is.
+    Above 32 pixels: a central square crop of 0.875 of the shorter side, then a bicubic resize, with
+    the rounding of the reference release (tf2/data_util.py, `preprocess_for_eval`). At 32 pixels
+    and below: a bicubic resize alone, which leaves an image of that size as it is.
 
     Args:
-      image: uint8, or float32 in [0, 1], `[..., height, width, 3]` with at most one leading dimension.
-        Sizes may be static or dynamic.
+      image: uint8, or float32 in [0, 1], `[..., height, width, 3]` with at most one leading
+        dimension. Sizes may be static or dynamic.
       image_size: height and width of the result.
 
     Returns:

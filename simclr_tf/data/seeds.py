@@ -21,8 +21,8 @@ def position_seeds(seed: int, positions: tf.Tensor) -> tf.Tensor:
     """Returns the seeds for stateless random operations of the images at `positions`.
 
     The finaliser of SplitMix64 (Steele et al., 2014, https://doi.org/10.1145/2714064.2660195), a
-    bijection of 64 bits: two positions of one run never share a seed, however long the run is, and a
-    consumer may add small numbers to a seed without meeting its neighbour's.
+    bijection of 64 bits: two positions of one run never share a seed, however long the run is, and
+    a consumer may add small numbers to a seed without meeting its neighbour's.
 
     Args:
       seed: the run's seed.

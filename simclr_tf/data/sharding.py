@@ -20,7 +20,7 @@ def local_replicas(context: tf.distribute.InputContext) -> int:
 def per_replica_batch_size(
     context: tf.distribute.InputContext, global_batch_size: int, flag: str
 ) -> int:
-    """Divides a batch among the replicas. Raises UserError, naming `flag`, if that leaves a rest."""
+    """Divides a batch among replicas. Raises UserError, naming `flag`, if that leaves a rest."""
     replicas = context.num_replicas_in_sync
     if global_batch_size % replicas:
         raise UserError(

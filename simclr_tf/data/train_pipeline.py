@@ -41,10 +41,11 @@ def train_input_fn(
 ) -> InputFn:
     """Returns the input function of endless, shuffled, transformed batches.
 
-    What a batch holds depends on `seed`, the data and the number of hosts alone, not on threads or on
-    the number of replicas: a run resumed at `start_step` sees the batches that an uninterrupted one
-    would have seen. Every epoch has its own order, and flows into the next without a short batch.
-    Resuming reads what the current epoch has used up, never whole epochs.
+    What a batch holds depends on `seed`, `cache`, `shuffle_buffer`, the data and the number of
+    hosts, not on threads or on the number of replicas: a run resumed at `start_step` sees the
+    batches that an uninterrupted one would have seen. Every epoch has its own order, and flows into
+    the next without a short batch. Resuming reads what the current epoch has used up, never whole
+    epochs.
 
     Args:
       dataset: the data set.
@@ -56,16 +57,17 @@ def train_input_fn(
       cache: keep the shard in memory: as pixels where images have one size, else encoded.
       seed: decides the order and the images' seeds.
       start_step: number of steps already taken.
-      shuffle_buffer: examples in a host's shuffle buffer, encoded unless cached as pixels. None means
-        the whole shard if it is at most 100,000 images of at most 64 pixels, else ten global batches,
-        at least 10,000: about 1 GB a host for ImageNet's JPEGs of 110 kB, 4.5 GB at batch size 4,096.
+      shuffle_buffer: examples in a host's shuffle buffer, encoded unless cached as pixels. None
+        means the whole shard if it is at most 100,000 images of at most 64 pixels, else ten global
+        batches, at least 10,000: about 1.1 GB a host for ImageNet's JPEGs of 110 kB, 4.5 GB at
+        batch size 4,096.
 
     Returns:
       A function for `strategy.distribute_datasets_from_function`. Its dataset yields, per replica,
       {output_key: `[b, ...]`, "label": int64 `[b]`}.
 
     Raises:
-      UserError: if the split cannot be read; from the function, if the batch size cannot be divided.
+      UserError: if the split cannot be read; from the function, if the batch cannot be divided.
     """
     dataset.check_split(split, flag="--train_split")
 
@@ -171,7 +173,7 @@ def _transform_batches(
     start: int,
     seed_of: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.data.Dataset:
-    """Batches and transforms decoded examples, whose first one has position `start` on this host."""
+    """Batches and transforms decoded examples; the first one has position `start` on this host."""
 
     def transform_batch(number: tf.Tensor, batch: Example) -> Example:
         positions = start + number * batch_size + tf.range(batch_size, dtype=tf.int64)

@@ -44,8 +44,8 @@ def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:
 def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
     """The part of the global batch that this replica holds.
 
-    Keras sums gradients over replicas. A loss that is a mean over the local batch, times this, gives
-    the gradient of the mean over the global batch, also if the last batch is uneven.
+    Keras sums gradients over replicas. A loss that is a mean over the local batch, times this,
+    gives the gradient of the mean over the global batch, also if the last batch is uneven.
 
     Args:
       local_size: the number of rows on this replica.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from simclr_tf.errors import UserError
 
-# Google's metadata server and TPU workers answer within milliseconds; off Google Cloud nothing does.
+# Google's metadata server and TPU workers answer within milliseconds; elsewhere nothing does.
 _SECONDS_TO_REACH_TPU = 10.0
 
 
@@ -66,7 +66,8 @@ def _connect_to_tpu(
     # the user's remedy is the same, and the cause stays attached for a debugger.
     except Exception as error:
         where = "on this machine" if name == "local" else f"at --tpu_name={name}"
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line.split(". ")[0][:200]
         raise UserError(
             f"--use_tpu: no TPU answers {where}; run on a TPU VM, name one with --tpu_name, "
             f"--tpu_zone and --gcp_project, or leave out --use_tpu. ({reason})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from simclr_tf.models.network import Network, accuracy, replicas, supervised_loss
+from simclr_tf.distribution import replica_share
+from simclr_tf.models.network import Network, accuracy, supervised_loss
 
 
 class Classifier(Network):
@@ -44,7 +45,7 @@ class Classifier(Network):
             classification = supervised_loss(batch["label"], logits)
             decay = self.penalty()
             loss = classification + decay
-            share = loss / replicas()
+            share = loss * replica_share(tf.shape(batch["label"])[0])
         self.apply_loss(tape, share)
         for name, value in {
             "total_loss": loss,

@@ -91,15 +91,16 @@ class Network(tf.keras.Model):
         skipped = _ids(normalization_and_bias_variables(self))
         return l2_penalty([v for v in candidates if id(v) not in skipped], self.weight_decay)
 
-    def apply_loss(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        """Takes one optimizer step on this replica's share of `loss`.
+    def apply_loss(self, tape: tf.GradientTape, share: tf.Tensor) -> None:
+        """Takes one optimizer step.
 
         Args:
-          tape: recorded the loss; a share `loss / replicas` is computed by the caller inside it.
-          loss: this replica's share, since Keras sums gradients over replicas.
+          tape: recorded the loss.
+          share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
+            gradients over replicas.
         """
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
 
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Counts top-1 and top-5 hits; rows of weight 0 are padding and count nowhere."""
@@ -107,11 +108,6 @@ class Network(tf.keras.Model):
         for metric in (self.top_1, self.top_5):
             metric.update_state(batch["label"], logits, sample_weight=batch["weight"])
         return {metric.name: metric.result() for metric in (self.top_1, self.top_5)}
-
-
-def replicas() -> int:
-    """Replicas that the current step runs on."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def supervised_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

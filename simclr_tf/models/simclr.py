@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from simclr_tf.distribution import replica_share
 from simclr_tf.losses import nt_xent
-from simclr_tf.models.network import Network, accuracy, replicas, supervised_loss
+from simclr_tf.models.network import Network, accuracy, supervised_loss
 
 
 class SimCLR(Network):
@@ -55,7 +56,7 @@ class SimCLR(Network):
                 values["supervised_loss"] = supervised_loss(labels, logits)
                 values["supervised_acc"] = accuracy(labels, logits)
                 loss += values["supervised_loss"]
-            share = loss / replicas()
+            share = loss * replica_share(tf.shape(batch["label"])[0])
         values["total_loss"] = loss
         self.apply_loss(tape, share)
         for name, value in values.items():

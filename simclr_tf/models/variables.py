@@ -13,12 +13,17 @@ def normalization_and_bias_variables(model: tf.Module) -> list[tf.Variable]:
 
     Returns:
         `gamma` and `beta` of each batch normalization and the `bias` of each other layer, frozen
-        ones too, each once, in the order of the layers.
+        ones too, each once.
+
+    Raises:
+        ValueError: If there is a batch normalization whose variables do not exist yet.
     """
     found: dict[int, tf.Variable] = {}
     # tf.Module finds layers in lists and dictionaries too; a layer does not list itself.
     for module in (model, *model.submodules):
         if isinstance(module, tf.keras.layers.BatchNormalization):
+            if not module.built:
+                raise ValueError(f"{module.name} has no variables: the model must be built first.")
             owned = [module.gamma, module.beta]
         else:
             owned = [getattr(module, "bias", None)]

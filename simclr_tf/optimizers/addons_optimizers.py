@@ -1,8 +1,8 @@
 """LAMB and AdamW of tensorflow-addons, with exclusions by object.
 
 tensorflow-addons excludes variables by regular expressions over their names, which two variables
-may share, and its AdamW forgets exclusions under MirroredStrategy. Both ask one method per variable,
-which is answered here from the objects themselves.
+may share, and its AdamW, given exclusions, decays nothing at all under MirroredStrategy. Both ask
+one method per variable, which is answered here from the objects themselves.
 
 Import this module only where `stack.addons()` exists; `build_optimizer` does so.
 """
@@ -94,7 +94,9 @@ class ScaledSchedule(tf.keras.optimizers.schedules.LearningRateSchedule):
         return self.factor * value
 
     def get_config(self) -> dict[str, Any]:
-        base = tf.keras.optimizers.schedules.serialize(self.base) if callable(self.base) else self.base
+        base = (
+            tf.keras.optimizers.schedules.serialize(self.base) if callable(self.base) else self.base
+        )
         return {"base": base, "factor": self.factor}
 
     @classmethod

@@ -28,9 +28,9 @@ def build_optimizer(
     `l2_penalty`. The others decay weights themselves: `lars` and `lamb` as a part of what the trust
     ratio scales, `adamw` by `learning_rate * weight_decay * w` in each step.
 
-    `lamb` and, where tensorflow-addons exists, `adamw` are legacy Keras optimizers: `apply_gradients`,
-    `iterations`, `compile` and checkpoints work alike, but `learning_rate` gives the schedule itself
-    and not its present value.
+    `lamb` and, where tensorflow-addons exists, `adamw` are legacy Keras optimizers:
+    `apply_gradients`, `iterations`, `compile` and checkpoints work alike, but `learning_rate` gives
+    the schedule itself and not its present value.
 
     Args:
       name: one of NAMES.

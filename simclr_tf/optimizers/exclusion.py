@@ -13,8 +13,8 @@ class Exclusion:
     Objects are what a model has at hand. Positions are what a config can hold: they mean the same
     variables after the model is rebuilt. `bind` translates between the two.
 
-    Variables are kept by key, not by reference, so that an optimizer that owns an Exclusion does not
-    draw the model's variables into its checkpoints.
+    Variables are kept by key, not by reference, so that an optimizer that owns an Exclusion does
+    not draw the model's variables into its checkpoints.
     """
 
     def __init__(self, members: Iterable[tf.Variable | int] = ()) -> None:
@@ -37,7 +37,7 @@ class Exclusion:
         keys = [_key(variable) for variable in variables]
         if any(not 0 <= position < len(keys) for position in self._given_positions):
             raise ValueError(
-                f"excluded positions {sorted(self._given_positions)} do not fit {len(keys)} variables"
+                f"positions {sorted(self._given_positions)} do not fit {len(keys)} variables"
             )
         self._positions = [
             i for i, key in enumerate(keys) if i in self._given_positions or key in self._given_keys

@@ -85,7 +85,7 @@ class LARS(tf.keras.optimizers.Optimizer):
     def exclude_from_weight_decay(
         self, var_list: Collection[tf.Variable] | None = None, var_names: None = None
     ) -> None:
-        """Refused: this method of Keras optimizers governs a weight decay that LARS does not use."""
+        """Refused: it governs the decoupled weight decay of Keras, which LARS does not use."""
         raise TypeError("give LARS its exclusions when it is constructed")
 
     def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:

@@ -30,9 +30,7 @@ class WarmUpCosine(tf.keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak_learning_rate: float, warmup_steps: int, total_steps: int) -> None:
         if warmup_steps < 0 or total_steps < 0:
-            raise ValueError(
-                f"steps must not be negative, got {warmup_steps=} and {total_steps=}"
-            )
+            raise ValueError(f"steps must not be negative, got {warmup_steps=} and {total_steps=}")
         self.peak_learning_rate = peak_learning_rate
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import absl.logging
 
@@ -22,6 +23,7 @@ def run(config: Config) -> None:
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    _show_own_messages()
     if config.mode == "eval":
         follow_run(config)
     elif config.mode == "probe":
@@ -32,3 +34,11 @@ def run(config: Config) -> None:
         pretrain(config)
     else:
         finetune(config)
+
+
+def _show_own_messages() -> None:
+    """Prints what this package logs, such as the preparation of a data set."""
+    logger = logging.getLogger("simclr_tf")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler(sys.stdout))

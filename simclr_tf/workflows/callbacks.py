@@ -70,6 +70,7 @@ class Journal(tf.keras.callbacks.Callback):
       total: step the run ends at.
       checkpoint_steps: steps between checkpoints.
       summary_steps: steps between summaries; metrics are means over them.
+      schedule: step -> learning rate.
       images: float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], shown once.
     """
 
@@ -83,6 +84,7 @@ class Journal(tf.keras.callbacks.Callback):
         total: int,
         checkpoint_steps: int,
         summary_steps: int,
+        schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
         images: tf.Tensor,
     ):
         super().__init__()
@@ -92,6 +94,7 @@ class Journal(tf.keras.callbacks.Callback):
         self._total = total
         self._checkpoint_steps = checkpoint_steps
         self._summary_steps = summary_steps
+        self._schedule = schedule
         self._images = images
         self._writer = tf.summary.create_file_writer(log_dir)
 
@@ -124,7 +127,7 @@ class Journal(tf.keras.callbacks.Callback):
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-            tf.summary.scalar("learning_rate", self._network.optimizer.learning_rate)
+            tf.summary.scalar("learning_rate", self._schedule(step))
         self._writer.flush()
         for metric in metrics.values():
             metric.reset_state()

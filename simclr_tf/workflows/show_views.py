@@ -30,7 +30,9 @@ def show_views(config: Config) -> str:
 
     def with_original(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         originals = tf.map_fn(
-            lambda image: data.preprocess_for_eval(image, size), images, fn_output_signature=tf.float32
+            lambda image: data.preprocess_for_eval(image, size),
+            images,
+            fn_output_signature=tf.float32,
         )
         return tf.concat([originals[:, tf.newaxis], make_views(images, seeds)], axis=1)
 

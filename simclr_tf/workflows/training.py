@@ -75,14 +75,19 @@ def build_compiled(session: Session) -> Network:
         model = build_trainable(config, plan.num_classes)
         optimizer = build_optimizer(
             config.optimizer,
-            learning_rate=WarmUpCosine(plan.learning_rate, plan.warmup_steps, plan.train_steps),
+            learning_rate=_schedule(plan),
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             exclude=model.undecayed,
         )
-        optimizer.build(model.trainable_variables)
+        if hasattr(optimizer, "build"):  # tensorflow-addons' build themselves at the first step
+            optimizer.build(model.trainable_variables)
         model.compile(optimizer=optimizer)
     return model
+
+
+def _schedule(plan: Plan) -> WarmUpCosine:
+    return WarmUpCosine(plan.learning_rate, plan.warmup_steps, plan.train_steps)
 
 
 def train(session: Session, *, transform: Any, output_key: str, source: Source | None) -> None:
@@ -125,13 +130,11 @@ def train(session: Session, *, transform: Any, output_key: str, source: Source |
         describe_run(config, plan.num_classes if model.supervised_head else None)
         _fit(session, model, state, start, transform, output_key)
     exported = export.export_saved_model(
-        model, config, class_names=None, step=plan.train_steps
+        model, config, class_names=session.dataset.class_names, step=plan.train_steps
     )
     print(f"SavedModel: {exported}")
     if config.mode == "train_then_eval":
-        evaluate(
-            model, config, session.strategy, session.dataset, step=plan.train_steps
-        )
+        evaluate(model, config, session.strategy, session.dataset, step=plan.train_steps)
 
 
 def _fit(
@@ -167,6 +170,7 @@ def _fit(
         total=plan.train_steps,
         checkpoint_steps=plan.checkpoint_steps,
         summary_steps=plan.summary_steps,
+        schedule=_schedule(plan),
         images=next(iter(sample_fn(tf.distribute.InputContext())))[output_key],
     )
     bar = ProgressBar(

@@ -74,7 +74,8 @@ def test_value_range_only_scales(images, seeds, value_range):
 
 
 @pytest.mark.parametrize(
-    "strength, factors, hue", [(0.5, (0.6, 1.4), 0.1), (1.0, (0.2, 1.8), 0.2), (2.0, (0, 2.6), 0.4)]
+    ("strength", "factors", "hue"),
+    [(0.5, (0.6, 1.4), 0.1), (1.0, (0.2, 1.8), 0.2), (2.0, (0, 2.6), 0.4)],
 )
 def test_factors_are_the_papers(seeds, strength, factors, hue):
     count = 10_000
@@ -92,6 +93,7 @@ def test_factors_are_the_papers(seeds, strength, factors, hue):
 def test_every_order_is_equally_likely(seeds):
     drawn = draw(RandomColorJitter(UNIT), seeds(24_000))
     orders, counts = np.unique(drawn["order"], axis=0, return_counts=True)
-    assert len(orders) == 24 and all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert len(orders) == 24
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
     # Chi-square with 23 degrees of freedom: one in ten thousand lies above 56.
     assert np.sum((counts - 1000) ** 2) / 1000 < 56

@@ -18,7 +18,9 @@ def blur_in_numpy(image, sigma, radius):
     return sum(weight * rows[:, tap : tap + width] for tap, weight in enumerate(kernel))
 
 
-@pytest.mark.parametrize("shape, radius", [((32, 32), 1), ((64, 30), 3), ((20, 50), 1), ((40, 1), 2)])
+@pytest.mark.parametrize(
+    ("shape", "radius"), [((32, 32), 1), ((64, 30), 3), ((20, 50), 1), ((40, 1), 2)]
+)
 def test_blur_equals_numpy(images, seeds, shape, radius):
     layer = RandomGaussianBlur(0.7)
     given = images(10, *shape[:1], max(shape[1], 2))[:, :, : shape[1]]

@@ -13,12 +13,14 @@ UNIT = (0.0, 1.0)
 
 def draw(layer, shape, seeds):
     empty = tf.zeros([1, *shape, 3])  # only the shape matters
-    drawn = layer.get_random_transformation_batch(len(seeds), images=empty, seeds=tf.constant(seeds))
+    drawn = layer.get_random_transformation_batch(
+        len(seeds), images=empty, seeds=tf.constant(seeds)
+    )
     return {name: value.numpy() for name, value in drawn.items()}
 
 
 @pytest.mark.parametrize(
-    "shape, size", [((32, 32), (32, 32)), ((45, 60), (24, 24)), ((37, 21), (56, 40))]
+    ("shape", "size"), [((32, 32), (32, 32)), ((45, 60), (24, 24)), ((37, 21), (56, 40))]
 )
 def test_crop_equals_tf_image(images, seeds, shape, size):
     given = (images(24, *shape) / 255).astype(np.float32)
@@ -35,7 +37,7 @@ def test_crop_equals_tf_image(images, seeds, shape, size):
         np.testing.assert_allclose(output[index], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("height, width", [(1, 1), (2, 1), (3, 40)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 1), (3, 40)])
 def test_tiny_boxes_equal_tf_image(images, height, width):
     given = (images(1, 9, 44) / 255).astype(np.float32)
     layer = RandomResizedCrop(16, 12, value_range=UNIT)
@@ -49,7 +51,8 @@ def test_tiny_boxes_equal_tf_image(images, height, width):
 def test_result_is_clipped_to_the_value_range(images, seeds):
     given = np.where(images(16, 20, 20) > 127, 255, 0).astype(np.uint8)
     output = RandomResizedCrop(32, 32, value_range=(0, 255))({"images": given, "seeds": seeds(16)})
-    assert output["images"].numpy().min() == 0 and output["images"].numpy().max() == 255
+    assert output["images"].numpy().min() == 0
+    assert output["images"].numpy().max() == 255
 
 
 def sample_boxes(rng, count, shape, output_aspect):
@@ -73,15 +76,17 @@ def largest_gap_between_distributions(first, second):
     return np.abs(shares[0] - shares[1]).max()
 
 
-@pytest.mark.parametrize("shape, size", [((200, 200), (32, 32)), ((150, 200), (40, 60))])
+@pytest.mark.parametrize(("shape", "size"), [((200, 200), (32, 32)), ((150, 200), (40, 60))])
 def test_boxes_are_distributed_like_the_loop(seeds, shape, size):
     count = 4000
     layer = RandomResizedCrop(*size, value_range=UNIT)
     drawn = draw(layer, shape, seeds(count))
     expected = sample_boxes(np.random.default_rng(3), count, shape, size[1] / size[0])
     height, width = drawn["box_height"], drawn["box_width"]
-    assert np.all(drawn["top"] >= 0) and np.all(drawn["top"] + height <= shape[0])
-    assert np.all(drawn["left"] >= 0) and np.all(drawn["left"] + width <= shape[1])
+    assert np.all(drawn["top"] >= 0)
+    assert np.all(drawn["top"] + height <= shape[0])
+    assert np.all(drawn["left"] >= 0)
+    assert np.all(drawn["left"] + width <= shape[1])
     pairs = [
         (height * width, expected[:, 0] * expected[:, 1]),
         (width / height, expected[:, 1] / expected[:, 0]),
@@ -106,7 +111,9 @@ def test_small_boxes_have_uniform_area_and_aspect(seeds):
 
 
 def test_every_position_is_reached(seeds):
-    layer = RandomResizedCrop(4, 4, value_range=UNIT, area_range=(0.5, 0.5), aspect_ratio_range=(1, 1))
+    layer = RandomResizedCrop(
+        4, 4, value_range=UNIT, area_range=(0.5, 0.5), aspect_ratio_range=(1, 1)
+    )
     drawn = draw(layer, (8, 8), seeds(400))
     assert set(drawn["box_height"]) == {6}
     assert set(drawn["top"]) == set(drawn["left"]) == {0, 1, 2}

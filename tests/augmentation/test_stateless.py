@@ -38,10 +38,12 @@ def words(values):
     return tuple(tf.constant(value, tf.uint32) for value in values)
 
 
-@pytest.mark.parametrize("key, counter, answer", KNOWN_ANSWERS)
+@pytest.mark.parametrize(("key", "counter", "answer"), KNOWN_ANSWERS)
 def test_threefry_gives_the_published_answers(key, counter, answer):
     assert threefry_in_python(key, counter) == answer
-    assert tuple(int(word) for word in stateless.threefry_2x32(words(key), words(counter))) == answer
+    assert (
+        tuple(int(word) for word in stateless.threefry_2x32(words(key), words(counter))) == answer
+    )
 
 
 def test_uniform_is_threefry_of_the_counters(seeds):
@@ -105,7 +107,9 @@ def test_consecutive_seeds_give_uniform_uncorrelated_numbers():
     count = 2**16
     counting = np.stack([np.arange(count), np.zeros(count)], axis=1).astype(np.int32)
     drawn = stateless.uniform(tf.constant(counting), 1, 4).numpy()
-    assert drawn.dtype == np.float32 and drawn.min() >= 0 and drawn.max() < 1
+    assert drawn.dtype == np.float32
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
     # Chi-square with 255 degrees of freedom: 1e-4 in either tail lies at 178 and 347.
     for column in drawn.T:
         observed = np.bincount((column * 256).astype(int), minlength=256)

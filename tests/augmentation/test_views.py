@@ -15,7 +15,8 @@ ATOL = 2e-5
 def test_views_are_the_layers_in_the_papers_order(images, seeds):
     given, given_seeds = images(12, 40, 30), tf.constant(seeds(12))
     views = SimCLRViews(24, color_jitter_strength=0.5)(given, given_seeds)
-    assert views.shape == [12, 2, 24, 24, 3] and views.dtype == tf.float32
+    assert views.shape == [12, 2, 24, 24, 3]
+    assert views.dtype == tf.float32
     unit = (0, 1)
     layers = [
         augmentation.RandomResizedCrop(24, 24, value_range=unit),
@@ -33,7 +34,8 @@ def test_views_are_the_layers_in_the_papers_order(images, seeds):
 
 def test_views_stay_in_the_unit_range(images, seeds):
     views = SimCLRViews(32)(images(16, 32, 32), seeds(16)).numpy()
-    assert views.min() >= 0 and views.max() <= 1
+    assert views.min() >= 0
+    assert views.max() <= 1
 
 
 def test_both_views_differ_and_so_do_images(images, seeds):
@@ -53,7 +55,7 @@ def test_both_views_are_drawn_independently(seeds):
     assert abs(np.corrcoef(flipped.T)[0, 1]) < 4 / np.sqrt(3000)
 
 
-@pytest.mark.parametrize("strength, use_blur", [(0, False), (0, True), (1, False)])
+@pytest.mark.parametrize(("strength", "use_blur"), [(0, False), (0, True), (1, False)])
 def test_switches_drop_layers(strength, use_blur):
     layers = SimCLRViews(32, color_jitter_strength=strength, use_blur=use_blur).layers
     names = [type(layer).__name__ for layer in layers]

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.distribution import choose_strategy
@@ -55,6 +56,36 @@ def test_missing_tpu_is_one_clear_line_and_soon(arguments, place, monkeypatch):
     assert "--use_tpu" in message
     assert len(message.splitlines()) == 1
     assert socket.getdefaulttimeout() == before
+
+
+def test_tpu_that_answers_is_connected_reset_and_used(monkeypatch):
+    calls = []
+
+    class Resolver:
+        def __init__(self, name, zone, project):
+            calls.append(("resolve", name, zone, project))
+
+        def cluster_spec(self):
+            return tf.train.ClusterSpec({"worker": [f"127.0.0.1:{server.getsockname()[1]}"]})
+
+    def record(name):
+        return lambda resolver: calls.append((name, type(resolver))) or name
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", Resolver)
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", record("connect"))
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", record("reset"))
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", record("strategy"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        strategy = choose_strategy(
+            use_tpu=True, tpu_name="mine", tpu_zone="z", gcp_project="p", master="not used"
+        )
+    assert strategy == "strategy"
+    assert calls == [
+        ("resolve", "mine", "z", "p"),
+        ("connect", Resolver),
+        ("reset", Resolver),
+        ("strategy", Resolver),
+    ]
 
 
 def test_tpu_name_of_the_environment_is_used(monkeypatch):

@@ -3,6 +3,7 @@
 import numpy as np
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.distribution import gather_replicas, replica_offset, replica_share

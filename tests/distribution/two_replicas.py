@@ -7,23 +7,17 @@ import json
 
 import numpy as np
 
-import simclr_tf
+import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
-simclr_tf.stack.quiet_dependencies()
+import tensorflow as tf  # isort: skip
 
-import tensorflow as tf  # noqa: E402
-
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-
-from simclr_tf.distribution import (  # noqa: E402
+from simclr_tf.distribution import (
     choose_strategy,
     gather_replicas,
     replica_offset,
     replica_share,
 )
-from simclr_tf.losses import nt_xent  # noqa: E402
+from simclr_tf.losses import nt_xent
 
 GLOBAL_BATCH, IMAGE_DIM, DIM, TEMPERATURE = 6, 5, 4, 0.2
 rng = np.random.default_rng(0)
@@ -98,6 +92,9 @@ def on_two_replicas(strategy, batch):
 
 
 def main():
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
     strategy = choose_strategy(use_tpu=False)
     report = {"strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
     batches = {

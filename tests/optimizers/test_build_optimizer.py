@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
 import tensorflow as tf  # isort: skip
 
 from simclr_tf import stack

@@ -3,12 +3,13 @@
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.optimizers.exclusion import Exclusion
 
 
-@pytest.fixture()
+@pytest.fixture
 def variables():
     return [tf.Variable([1.0], name="same") for _ in range(4)]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.optimizers import LARS, WarmUpCosine
@@ -42,8 +43,10 @@ def values_of(variables) -> list[np.ndarray]:
     return [variable.numpy() for variable in variables]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"lr{case['lr']}-{case['classic_momentum']}")
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"lr{case['lr']}-{case['classic_momentum']}"
+)
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla", "update_xla"])
 def test_trajectory_equals_the_reference(case, mode):
     variables = golden_variables()
     optimizer = LARS(
@@ -54,11 +57,13 @@ def test_trajectory_equals_the_reference(case, mode):
         exclude_from_weight_decay=[variables[1]],
     )
     optimizer.build(variables)
+    # What Keras does by itself where there is a GPU: each variable's update is compiled alone.
+    optimizer.jit_compile = mode == "update_xla"
 
     def apply(gradients):
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
-    if mode != "eager":
+    if mode in ("graph", "xla"):
         apply = tf.function(apply, jit_compile=mode == "xla")
     assert len(case["values_after_each_step"]) == 5
     for step, expected in enumerate(case["values_after_each_step"]):
@@ -79,6 +84,15 @@ def test_first_step_by_hand():
     # The decayed gradient is (6, 8): trust = 0.01 * 5 / 10, step = 2 * 0.005 * (6, 8).
     np.testing.assert_allclose(weights, [3 - 0.06, 4 - 0.08], rtol=1e-6)
     np.testing.assert_allclose(bias, [1.0, 4.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("classic_momentum", [True, False])
+def test_zero_gradient_or_zero_weights_have_a_trust_ratio_of_1(classic_momentum):
+    still, zero = tf.Variable([3.0, 4.0]), tf.Variable([0.0, 0.0])
+    optimizer = LARS(0.5, classic_momentum=classic_momentum)
+    optimizer.apply_gradients([(tf.zeros(2), still), (tf.constant([1.0, 2.0]), zero)])
+    np.testing.assert_array_equal(still, [3.0, 4.0])
+    np.testing.assert_allclose(zero, [-0.5, -1.0])
 
 
 def test_decay_and_adaptation_are_excluded_apart():

@@ -13,7 +13,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 from simclr_tf import stack
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["lars", "momentum", "adam", "adamw"] + (["lamb"] if stack.addons() else [])
+NAMES = ["lars", "adamw"] + (["lamb"] if stack.addons() else [])
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def report():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
+        check=False,
     )
     assert child.returncode == 0, child.stderr[-3000:]
     return json.loads(child.stdout.splitlines()[-1])

@@ -1,24 +1,19 @@
 """Run by test_two_replicas_optimizers.py in a process of its own: one MirroredStrategy a process.
 
-Prints one JSON object: for each optimizer the weights that two logical CPUs reach, beside one device.
+Prints one JSON object: for each optimizer the weights that two logical CPUs reach, beside those of
+one device.
 """
 
 import json
 
 import numpy as np
 
-import simclr_tf
+import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
-simclr_tf.stack.quiet_dependencies()
+import tensorflow as tf  # isort: skip
 
-import tensorflow as tf  # noqa: E402
-
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-
-from simclr_tf import stack  # noqa: E402
-from simclr_tf.optimizers import LARS, WarmUpCosine, build_optimizer  # noqa: E402
+from simclr_tf import stack
+from simclr_tf.optimizers import LARS, WarmUpCosine, build_optimizer
 
 STEPS = 4
 rng = np.random.default_rng(0)
@@ -61,7 +56,9 @@ def on_two_replicas(strategy, name):
         for gradients in GRADIENTS:
             run(tf.constant(gradients))
     replicas = [strategy.experimental_local_results(variable) for variable in variables]
-    values = [[np.asarray(part).tolist() for part in parts] for parts in zip(*replicas, strict=True)]
+    values = [
+        [np.asarray(part).tolist() for part in parts] for parts in zip(*replicas, strict=True)
+    ]
     excluded = None
     if isinstance(optimizer, LARS):
         excluded = optimizer.get_config()["exclude_from_weight_decay"]
@@ -69,11 +66,13 @@ def on_two_replicas(strategy, name):
 
 
 def main():
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    names = ["lars", "momentum", "adam", "adamw"] + (["lamb"] if stack.addons() else [])
+    names = ["lars", "adamw"] + (["lamb"] if stack.addons() else [])
     report = {
-        name: {"one": on_one_device(name), "two": on_two_replicas(strategy, name)}
-        for name in names
+        name: {"one": on_one_device(name), "two": on_two_replicas(strategy, name)} for name in names
     }
     print(json.dumps({"initial": INITIAL.tolist(), "optimizers": report}))
 

@@ -1,0 +1,115 @@
+"""`make quickstart`: the whole way, from images without labels to a served encoder, in minutes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path("runs/quickstart")
+RECIPE = Path("flags/quickstart.flags")
+SHARES = {"1%": "0.01", "10%": "0.1", "100%": "1"}
+
+# Run in a new process: what a user of the model writes. It knows nothing of simclr_tf.
+EMBED = """
+import os; os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import sys, tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+out = serve(tf.constant([open(sys.argv[2], "rb").read()]))
+print("features", out["features"].shape, out["features"].numpy()[0, :4].round(3), "...")
+print("class", int(out["probabilities"].numpy().argmax()), "with probability",
+      round(float(out["probabilities"].numpy().max()), 3))
+"""
+
+
+def main() -> int:
+    """Runs the commands one after another and prints what came of them."""
+    if not RECIPE.exists():
+        print(f"error: {RECIPE} is not here; run in a clone of the repository", file=sys.stderr)
+        return 2
+    _say("1/6  pre-train without labels")
+    _run("--mode=train", "--train_mode=pretrain", model_dir="pretrain")
+    _say("2/6  logistic regression on the features, learned and untrained")
+    _run("--mode=probe", f"--checkpoint={FOLDER}/pretrain", model_dir="probe_learned")
+    _run("--mode=probe", model_dir="probe_untrained")
+    _say("3/6  linear evaluation, the paper's way: train a linear layer on the frozen encoder")
+    supervised = ["--mode=train_then_eval", "--train_mode=finetune", "--warmup_epochs=0"]
+    pretrained = [*supervised, f"--checkpoint={FOLDER}/pretrain", "--train_epochs=20"]
+    _run(*pretrained, "--fine_tune_after_block=4", model_dir="linear")
+    _say("4/6  fine-tune everything")
+    _run(*pretrained, "--learning_rate=0.05", model_dir="finetune")
+    _say("5/6  the same network trained from scratch, for comparison")
+    for share in SHARES:
+        # As many steps for few labels as for many, so that none is cut short.
+        _run(
+            *supervised,
+            "--train_steps=250",
+            f"--train_split=train[:{share}]",
+            model_dir=f"scratch_{share.rstrip('%')}",
+        )
+    _say("6/6  load the SavedModel in a new process and embed an image file")
+    saved_model = max((FOLDER / "finetune/saved_model").iterdir(), key=lambda p: int(p.name))
+    image, label = _write_digit()
+    print(f"  {saved_model} on {image}, which shows a {label}:", flush=True)
+    subprocess.run([sys.executable, "-c", EMBED, str(saved_model), str(image)], check=True)
+    print(_table(saved_model))
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _run(*flags: str, model_dir: str) -> None:
+    command = ["-m", "simclr_tf.run", f"--flagfile={RECIPE}", *flags]
+    command.append(f"--model_dir={FOLDER / model_dir}")
+    print("$ python " + " ".join(command), flush=True)
+    result = subprocess.run([sys.executable, *command], check=False)
+    if result.returncode:
+        sys.exit(result.returncode)
+
+
+def _write_digit() -> tuple[Path, int]:
+    """Saves a digit of the test split as a PNG file and returns it with its label."""
+    import tensorflow as tf
+
+    from simclr_tf import data
+
+    dataset = data.load("digits").builder.as_dataset(split="test")
+    example = next(iter(dataset))
+    path = FOLDER / "digit.png"
+    path.write_bytes(tf.io.encode_png(example["image"]).numpy())
+    return path, int(example["label"])
+
+
+def _table(saved_model: Path) -> str:
+    def read(name: str) -> dict[str, float]:
+        return json.loads((FOLDER / name).read_text())
+
+    learned, untrained = read("probe_learned/probe.json"), read("probe_untrained/probe.json")
+    rows = []
+    for share, fraction in SHARES.items():
+        scratch = read(f"scratch_{share.rstrip('%')}/result.json")["eval/label_top_1_accuracy"]
+        key = f"logistic_regression/{fraction}"
+        rows.append(f"  {share:>6} {learned[key]:>10.1%} {untrained[key]:>11.1%} {scratch:>14.1%}")
+    top_1 = "eval/label_top_1_accuracy"
+    return "\n".join(
+        [
+            "\nAccuracy on the test digits, by share of the training labels used:",
+            "  labels    learned   untrained   supervised from",
+            "           features    features           scratch",
+            *rows,
+            f"  linear evaluation {read('linear/result.json')[top_1]:.1%}, "
+            f"fine-tuned {read('finetune/result.json')[top_1]:.1%} (all labels)",
+            "",
+            f"  the run           {FOLDER}/pretrain",
+            f"  for TF Serving    {saved_model.parent}",
+            f"  curves, pictures  tensorboard --logdir {FOLDER}",
+            "  next              python -m simclr_tf.run --flagfile=flags/fashion_mnist_cpu.flags",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Shared by all tests: a data folder of their own, and a small network on the bundled digits."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from simclr_tf import stack
+
+stack.quiet_dependencies()
+# Digits are prepared once a machine; TFDS writes aside and renames, so that workers may share it.
+os.environ["TFDS_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"simclr_tf_tests_{os.getuid()}")
+
+TINY = [
+    "--dataset=digits",
+    "--eval_split=test",
+    "--image_size=8",
+    "--resnet_depth=18",
+    "--width_multiplier=0.0625",
+    "--num_proj_layers=2",
+    "--proj_out_dim=8",
+    "--train_batch_size=16",
+    "--eval_batch_size=128",
+    "--warmup_epochs=0",
+    "--learning_rate=0.1",
+    "--train_summary_steps=2",
+]
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., int]]:
+    """Runs a command line in this process on a tiny network; later flags win. Returns its status."""
+    import tensorflow as tf
+
+    from simclr_tf.run import main
+
+    def call(*flags: str, tiny: bool = True) -> int:
+        tf.keras.backend.clear_session()
+        return main(["simclr_tf", *(TINY if tiny else []), *map(str, flags)])
+
+    yield call
+    tf.keras.mixed_precision.set_global_policy("float32")

@@ -1,0 +1,208 @@
+"""Training batches: a function of the seed and the step, complete in every epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
+
+import tensorflow as tf  # isort: skip
+
+from simclr_tf import data
+from simclr_tf.data import reading, train_pipeline
+from simclr_tf.errors import UserError
+
+BOTH = pytest.mark.parametrize("cache", [False, True], ids=["uncached", "cached"])
+# One size in one file, one size in five files, and different sizes.
+ALL = pytest.mark.parametrize("name", ["digits", "made_files", "made_varied"])
+
+
+def describe(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """A transform that shows what it was given: int64 [b, 3], two seeds and a sum of pixels."""
+    assert images.dtype == tf.uint8
+    assert seeds.dtype == tf.int32
+    assert images.shape[-1] == 3
+    total = tf.reduce_sum(tf.cast(images, tf.int64), axis=(1, 2, 3))
+    return tf.concat([tf.cast(seeds, tf.int64), total[:, tf.newaxis]], axis=1)
+
+
+def run(dataset, context=None, steps: int = 10, **kwargs) -> np.ndarray:
+    """Returns int64 [examples, 4] of a host's stream: two seeds, sum of pixels, label."""
+    context = context or tf.distribute.InputContext(1, 0, 1)
+    options = {
+        "split": "train",
+        "global_batch_size": 6,
+        "transform": describe,
+        "output_key": "views",
+        "cache": False,
+        "seed": 3,
+        **kwargs,
+    }
+    batches = data.train_input_fn(dataset, **options)(context)
+    per_step = context.num_replicas_in_sync // context.num_input_pipelines
+    rows = []
+    for batch in batches.take(steps * per_step):
+        assert batch["label"].dtype == tf.int64
+        assert len(batch["label"]) == options["global_batch_size"] // context.num_replicas_in_sync
+        rows.append(np.concatenate([batch["views"], batch["label"][:, None]], axis=1))
+    return np.concatenate(rows)
+
+
+@ALL
+@BOTH
+def test_each_epoch_holds_every_example_once_in_a_new_order(load_made, name, cache):
+    dataset = load_made(name)
+    split = "train[:40]" if name == "digits" else "train"
+    count = dataset.num_examples(split)
+    rows = run(dataset, split=split, cache=cache, steps=3 * count // 6)
+    epochs = [rows[i * count : (i + 1) * count, 2:].tolist() for i in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1])
+    assert epochs[0] != epochs[1]
+    if name != "digits":
+        assert sorted(row[1] for row in epochs[0]) == list(range(count))
+
+
+@ALL
+@BOTH
+def test_resumed_equals_uninterrupted(load_made, name, cache):
+    dataset = load_made(name)
+    # A small buffer too: the order must not depend on what was read before.
+    for options in ({}, {"shuffle_buffer": 7}):
+        options = {
+            "cache": cache,
+            "split": "train[:37]" if name == "digits" else "train",
+            **options,
+        }
+        whole = run(dataset, steps=20, **options)
+        # Within the first epoch and a boundary ahead; past several, once.
+        for start in (5,) if "shuffle_buffer" in options else (5, 13):
+            resumed = run(dataset, steps=20 - start, start_step=start, **options)
+            np.testing.assert_array_equal(resumed, whole[6 * start :])
+
+
+@BOTH
+def test_order_depends_on_the_seed_alone(load_made, cache):
+    dataset = load_made("made_files")
+    first = run(dataset, cache=cache)
+    tf.random.set_seed(99)
+    np.testing.assert_array_equal(run(dataset, cache=cache), first)
+    other = run(dataset, cache=cache, seed=4)
+    assert (other[:, 3] != first[:, 3]).any()
+    assert not set(map(tuple, other[:, :2])) & set(map(tuple, first[:, :2]))
+
+
+@ALL
+def test_replicas_share_one_stream(load_made, contexts, name):
+    dataset = load_made(name)
+    (three,) = contexts(1, 3)
+    np.testing.assert_array_equal(run(dataset, three), run(dataset))
+
+
+@pytest.mark.parametrize(("name", "count"), [("made_files", 37), ("made_varied", 23)])
+@pytest.mark.parametrize("pipelines", [2, 3])
+@BOTH
+def test_hosts_share_out_the_examples(load_made, contexts, name, count, pipelines, cache):
+    dataset = load_made(name)
+    hosts = [
+        run(dataset, context, steps=20, cache=cache) for context in contexts(pipelines, pipelines)
+    ]
+    shares = [set(host[:, 3]) for host in hosts]
+    assert sum(len(share) for share in shares) == count
+    assert set.union(*shares) == set(range(count))
+    for host, share in zip(hosts, shares, strict=True):
+        size = len(share)
+        assert set(host[:size, 3]) == set(host[size : 2 * size, 3]) == share
+    every_seed = np.concatenate([host[:, :2] for host in hosts])
+    assert len(np.unique(every_seed, axis=0)) == len(every_seed)
+
+
+def test_image_seeds_follow_the_global_position(load_made, contexts):
+    dataset = load_made("made_files")
+    for index, context in enumerate(contexts(2, 4)):
+        rows = run(dataset, context, steps=5, global_batch_size=8, start_step=3)
+        positions = (12 + np.arange(20)) * 2 + index
+        expected = data.position_seeds(3, tf.constant(positions, tf.int64))
+        np.testing.assert_array_equal(rows[:, :2], expected)
+
+
+@ALL
+def test_cache_reads_the_data_once(load_made, name, monkeypatch):
+    reads = []
+
+    def count(label: np.ndarray) -> np.ndarray:
+        reads.append(int(label))
+        return label
+
+    def counted(*args, **kwargs):
+        def note(example):
+            label = tf.numpy_function(count, [example["label"]], tf.int64)
+            return {**example, "label": tf.ensure_shape(label, ())}
+
+        return read_examples(*args, **kwargs).map(note)
+
+    read_examples = reading.read_examples
+    monkeypatch.setattr(reading, "read_examples", counted)
+    run(load_made(name), cache=True, split="train[:20]", steps=15, start_step=2)
+    assert len(reads) == 20
+    reads.clear()
+    run(load_made(name), cache=False, split="train[:20]", steps=15, start_step=2)
+    assert len(reads) > 60
+
+
+def test_a_batch_may_exceed_the_data(load_made):
+    rows = run(load_made("made_varied"), steps=1, global_batch_size=69)
+    np.testing.assert_array_equal(np.bincount(rows[:, 3]), np.full(23, 3))
+
+
+def test_no_labels(load_made):
+    rows = run(load_made("made_varied_grey"))
+    assert set(rows[:, 3]) == {-1}
+
+
+def test_transform_may_change_shape_and_type(load_made):
+    def two_views(images, seeds):
+        del seeds
+        small = tf.image.resize(images, (5, 5))
+        return tf.stack([small, small], axis=1)
+
+    for name in ("made_files", "made_varied"):
+        (context,) = [tf.distribute.InputContext(1, 0, 2)]
+        dataset = data.train_input_fn(
+            load_made(name),
+            split="train",
+            global_batch_size=8,
+            transform=two_views,
+            output_key="views",
+            cache=True,
+            seed=0,
+        )(context)
+        assert dataset.element_spec["views"] == tf.TensorSpec((4, 2, 5, 5, 3), tf.float32)
+        assert dataset.element_spec["label"] == tf.TensorSpec((4,), tf.int64)
+
+
+def test_default_shuffle_buffer():
+    buffer = train_pipeline.default_shuffle_buffer
+    assert buffer((32, 32, 3), 50_000, 512) == 50_000
+    assert buffer((32, 32, 3), 600_000, 512) == 10_000
+    assert buffer((224, 224, 3), 50_000, 512) == 10_000
+    assert buffer((None, None, 3), 1_281_167, 4096) == 40_960
+    assert buffer((None, None, 3), 900, 4096) == 900
+
+
+def test_errors(load_made, contexts):
+    dataset = load_made("made_varied_grey")
+    with pytest.raises(UserError, match="--train_batch_size=6 .* multiple of 4"):
+        run(dataset, contexts(1, 4)[0])
+    with pytest.raises(UserError, match=r"--train_split=train\[:1\] .* 2 hosts"):
+        run(dataset, contexts(2, 2)[1], split="train[:1]")
+    with pytest.raises(UserError, match="--train_split=test: .*train"):
+        run(dataset, split="test")
+
+
+def test_fashion_mnist(fashion_dir):
+    dataset = data.load("fashion_mnist", data_dir=fashion_dir)
+    options = {"split": "train[:1%]+test[:400]", "global_batch_size": 100, "cache": True}
+    rows = run(dataset, steps=20, **options)
+    assert sorted(map(tuple, rows[:1000, 2:])) == sorted(map(tuple, rows[1000:, 2:]))
+    np.testing.assert_array_equal(run(dataset, steps=7, start_step=13, **options), rows[1300:])

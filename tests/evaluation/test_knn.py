@@ -1,0 +1,37 @@
+"""kNN against loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simclr_tf.evaluation import knn_accuracy
+
+pytestmark = pytest.mark.smoke
+
+
+def slow_knn(train, train_labels, test, test_labels, k, temperature) -> float:
+    hits = 0
+    for feature, label in zip(test, test_labels):
+        similarity = [
+            float(np.dot(feature, other) / np.linalg.norm(feature) / np.linalg.norm(other))
+            for other in train
+        ]
+        votes: dict[int, float] = {}
+        for i in sorted(range(len(train)), key=lambda i: -similarity[i])[:k]:
+            weight = np.exp(similarity[i] / temperature)
+            votes[int(train_labels[i])] = votes.get(int(train_labels[i]), 0.0) + weight
+        hits += max(votes, key=lambda c: votes[c]) == label
+    return hits / len(test)
+
+
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (7, 0.1), (7, 5.0), (500, 0.1)])
+def test_equals_loops(k: int, temperature: float) -> None:
+    rng = np.random.default_rng(1)
+    labels, test_labels = rng.integers(0, 4, 60), rng.integers(0, 4, 40)
+    centres = rng.normal(size=(4, 6))
+    train = centres[labels] + rng.normal(size=(60, 6))
+    test = centres[test_labels] + rng.normal(size=(40, 6))
+    fast = knn_accuracy(train, labels, test, test_labels, k=k, temperature=temperature)
+    assert fast == slow_knn(train, labels, test, test_labels, min(k, 60), temperature)
+    assert 0.3 < fast < 1

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import simclr_tf  # noqa: F401  (chooses Keras 2)
+
+import tensorflow as tf  # isort: skip
+
+from simclr_tf.models import BatchNormRelu
+
+ROOT = Path(__file__).parents[2]
+INPUTS = np.random.default_rng(0).normal(3.0, 2.0, size=(2, 3, 3, 4)).astype(np.float32)
+
+
+def weigh(outputs: tf.Tensor) -> tf.Tensor:
+    """A scalar whose gradient differs from output to output."""
+    outputs = tf.reshape(tf.cast(outputs, tf.float32), [-1])
+    return tf.reduce_sum(outputs * tf.sin(tf.range(outputs.shape[0], dtype=tf.float32)))
+
+
+def train(layer: BatchNormRelu, inputs: np.ndarray, jit: bool = False) -> tuple[tf.Tensor, list]:
+    """Returns output and gradients (inputs, gamma, beta) of one call with training=True."""
+    images = tf.constant(inputs)
+    layer(images)
+    layer.gamma.assign([0.5, -1.0, 2.0, 0.1])
+
+    @tf.function(jit_compile=jit)
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images, training=True)
+            loss = weigh(outputs)
+        return outputs, tape.gradient(loss, [images, layer.gamma, layer.beta])
+
+    return step()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("global_bn", [False, True])
+@pytest.mark.parametrize("shape", [(18, 4), (2, 3, 3, 4)])
+def test_training_equals_the_definition(shape, global_bn, jit, relu):
+    layer = BatchNormRelu(global_bn=global_bn, momentum=0.75, relu=relu)
+    inputs = INPUTS.reshape(shape)
+    outputs, gradients = train(layer, inputs, jit)
+
+    sources = [tf.constant(inputs), tf.constant(layer.gamma), tf.constant(layer.beta)]
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        mean, variance = tf.nn.moments(sources[0], list(range(len(shape) - 1)))
+        expected = (sources[0] - mean) / tf.sqrt(variance + 1e-5) * sources[1] + sources[2]
+        expected = tf.nn.relu(expected) if relu else expected
+        loss = weigh(expected)
+    np.testing.assert_allclose(outputs, expected, atol=2e-5)
+    for gradient, reference in zip(gradients, tape.gradient(loss, sources), strict=True):
+        np.testing.assert_allclose(gradient, reference, atol=1e-4)
+    # The biased variance: what replicas agree upon does not depend on how many there are.
+    np.testing.assert_allclose(layer.moving_mean, 0.25 * mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (2, 3, 3, 4)])
+def test_inference_uses_moving_statistics(shape):
+    layer = BatchNormRelu(relu=False)
+    inputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    layer(inputs)
+    layer.set_weights([np.full(4, v, np.float32) for v in (2.0, 1.0, 0.5, 4.0)])
+    expected = (inputs - 0.5) / np.sqrt(4.0 + 1e-5) * 2.0 + 1.0
+    for training in (False, None, tf.constant(False)):
+        np.testing.assert_allclose(layer(inputs, training=training), expected, rtol=1e-5, atol=1e-6)
+    layer.trainable = False
+    np.testing.assert_allclose(layer(inputs, training=True), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(layer.moving_variance, np.full(4, 4.0))
+
+
+def test_training_may_be_a_tensor():
+    by_tensor, by_value = BatchNormRelu(), BatchNormRelu()
+    np.testing.assert_allclose(
+        by_tensor(INPUTS, training=tf.constant(True)), by_value(INPUTS, training=True), atol=1e-5
+    )
+    np.testing.assert_allclose(by_tensor.moving_variance, by_value.moving_variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 4), (2, 3, 3, 4)])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_float32_statistics(policy, shape):
+    layer = BatchNormRelu(momentum=0.0, relu=False, dtype=policy)
+    inputs = np.random.default_rng(0).normal(3.0, 2.0, size=shape).astype(np.float32)
+    output, gradients = train(layer, inputs)
+    low = tf.cast(tf.cast(inputs, output.dtype), tf.float32).numpy().reshape(-1, 4)
+    assert output.dtype == policy.removeprefix("mixed_")
+    assert all(variable.dtype == tf.float32 for variable in layer.variables)
+    assert all(bool(tf.reduce_all(tf.math.is_finite(gradient))) for gradient in gradients)
+    np.testing.assert_allclose(layer.moving_mean, low.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, low.var(0), rtol=1e-3)
+
+
+def test_one_pixel_of_one_image_gives_finite_statistics():
+    layer = BatchNormRelu(momentum=0.5)
+    layer(np.ones([1, 1, 1, 4], np.float32), training=True)
+    np.testing.assert_allclose(layer.moving_variance, np.full(4, 0.5))
+
+
+def test_options_create_what_they_say():
+    layer = BatchNormRelu(init_zero=True, center=False)
+    layer(INPUTS, training=True)
+    assert layer.beta is None and not layer.gamma.numpy().any()
+    bare = BatchNormRelu(scale=False, center=False)
+    bare(INPUTS, training=True)
+    assert not bare.trainable_variables
+
+
+def test_config_round_trip():
+    layer = BatchNormRelu(global_bn=False, momentum=0.8, relu=False, init_zero=True, name="n")
+    again = BatchNormRelu.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert not again.synchronized
+
+
+@pytest.fixture(scope="module")
+def report():
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("two_replicas.py"))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=180,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("what", ["weights", "statistics"])
+def test_two_replicas_equal_one_device(report, what):
+    for one, two in zip(report["one"][what], report["two"][what], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
+
+
+def test_without_global_bn_replicas_differ(report):
+    pairs = zip(report["one"]["weights"], report["two_unsynchronized"]["weights"], strict=True)
+    assert max(np.abs(np.subtract(one, two)).max() for one, two in pairs) > 1e-3

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+import simclr_tf  # noqa: F401  (chooses Keras 2)
+
+import tensorflow as tf  # isort: skip
+
+from simclr_tf.models import (
+    ProjectionHead,
+    ResNet,
+    SupervisedHead,
+    normalization_and_bias_variables,
+)
+
+
+class Whole(tf.keras.Model):
+    def __init__(self, **arguments):
+        super().__init__()
+        self.encoder = ResNet(50, width_multiplier=0.125, cifar_stem=True, **arguments)
+        self.heads = {"projection": ProjectionHead(), "supervised": SupervisedHead(3)}
+
+    def call(self, images, training=None):
+        features = self.encoder(images, training=training)
+        return self.heads["projection"](features), self.heads["supervised"](features)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"se_ratio": 0.25}, {"sk_ratio": 0.0625}, {"sk_ratio": 0.1, "se_ratio": 0.5}]
+)
+def test_lists_vectors_and_leaves_kernels(arguments):
+    model = Whole(**arguments)
+    model(tf.zeros([1, 8, 8, 3]))
+    listed = normalization_and_bias_variables(model)
+    # In these models, and in these only, what is trained and has one axis is such a variable.
+    expected = [v for v in model.trainable_variables if v.shape.rank == 1]
+    assert len(listed) == len({id(v) for v in listed})
+    assert {id(v) for v in listed} == {id(v) for v in expected}
+    biases = [v for v in listed if any(v is getattr(m, "bias", None) for m in model.submodules)]
+    assert len(biases) == 1 + (2 * 16 if "se_ratio" in arguments else 0)
+
+
+def test_shapes_and_names_do_not_matter():
+    dense = tf.keras.layers.Dense(3, name="batch_normalization_bias", use_bias=False)
+    model = tf.keras.Sequential([dense, tf.keras.layers.BatchNormalization(scale=False, name="x")])
+    model(tf.zeros([1, 2]))
+    assert [v is model.layers[1].beta for v in normalization_and_bias_variables(model)] == [True]
+
+
+def test_frozen_layers_and_the_layer_itself_are_listed():
+    dense = tf.keras.layers.Dense(3)
+    dense.trainable = False
+    dense(tf.zeros([1, 2]))
+    assert [v is dense.bias for v in normalization_and_bias_variables(dense)] == [True]
+
+
+def test_a_model_without_variables_is_refused():
+    with pytest.raises(ValueError, match="built"):
+        normalization_and_bias_variables(ResNet(18))

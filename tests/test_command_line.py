@@ -1,0 +1,215 @@
+"""The command line: flags, help, and one clear line for whatever cannot work."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from simclr_tf import config as config_lib
+from simclr_tf import flag_definitions
+from simclr_tf.errors import UserError
+from simclr_tf.run import main
+
+pytestmark = pytest.mark.smoke
+
+# Names and defaults of the reference release's tf2/run.py; use_tpu alone differs here.
+REFERENCE_DEFAULTS = {
+    "learning_rate": 0.3,
+    "learning_rate_scaling": "linear",
+    "warmup_epochs": 10,
+    "weight_decay": 1e-6,
+    "batch_norm_decay": 0.9,
+    "train_batch_size": 512,
+    "train_split": "train",
+    "train_epochs": 100,
+    "train_steps": 0,
+    "eval_steps": 0,
+    "eval_batch_size": 256,
+    "checkpoint_epochs": 1,
+    "checkpoint_steps": 0,
+    "eval_split": "validation",
+    "dataset": "imagenet2012",
+    "cache_dataset": False,
+    "mode": "train",
+    "train_mode": "pretrain",
+    "lineareval_while_pretraining": True,
+    "checkpoint": None,
+    "zero_init_logits_layer": False,
+    "fine_tune_after_block": -1,
+    "master": None,
+    "model_dir": None,
+    "data_dir": None,
+    "use_tpu": False,
+    "tpu_name": None,
+    "tpu_zone": None,
+    "gcp_project": None,
+    "optimizer": "lars",
+    "momentum": 0.9,
+    "eval_name": None,
+    "keep_checkpoint_max": 5,
+    "keep_hub_module_max": 1,
+    "temperature": 0.1,
+    "hidden_norm": True,
+    "proj_head_mode": "nonlinear",
+    "proj_out_dim": 128,
+    "num_proj_layers": 3,
+    "ft_proj_selector": 0,
+    "global_bn": True,
+    "width_multiplier": 1,
+    "resnet_depth": 50,
+    "sk_ratio": 0.0,
+    "se_ratio": 0.0,
+    "image_size": 224,
+    "color_jitter_strength": 1.0,
+    "use_blur": True,
+}
+
+CIFAR_COMMAND = """--train_mode=pretrain --train_batch_size=512 --train_epochs=1000
+  --learning_rate=1.0 --weight_decay=1e-4 --temperature=0.5
+  --dataset=cifar10 --image_size=32 --eval_split=test --resnet_depth=18
+  --use_blur=False --color_jitter_strength=0.5 --model_dir=/tmp/simclr_test --use_tpu=False"""
+
+IMAGENET_COMMAND = """--train_mode=pretrain --train_batch_size=4096 --train_epochs=100
+  --temperature=0.1 --learning_rate=0.075 --learning_rate_scaling=sqrt --weight_decay=1e-4
+  --dataset=imagenet2012 --image_size=224 --eval_split=validation --data_dir=gs://b/data
+  --model_dir=gs://b/model --use_tpu=True --tpu_name=tpu --train_summary_steps=0"""
+
+
+def parse(command: str = "") -> config_lib.Config:
+    values = flags.FlagValues()
+    flag_definitions.define(values)
+    values(["simclr_tf", *shlex.split(command)])
+    return config_lib.from_flags(values)
+
+
+@pytest.mark.parametrize("name", REFERENCE_DEFAULTS)
+def test_reference_flag_keeps_its_default(name: str) -> None:
+    assert getattr(parse(), name) == REFERENCE_DEFAULTS[name]
+
+
+def test_reference_readme_commands_parse() -> None:
+    cifar, imagenet = parse(CIFAR_COMMAND), parse(IMAGENET_COMMAND)
+    assert (cifar.dataset, cifar.train_epochs, cifar.use_blur) == ("cifar10", 1000, False)
+    assert (imagenet.use_tpu, imagenet.train_summary_steps) == (True, 0)
+
+
+@pytest.mark.parametrize("flag", ["--help", "--temperature=-1", "--no_such_flag"])
+def test_answers_before_tensorflow_is_imported(flag: str) -> None:
+    code = (
+        "import sys; from simclr_tf.run import main; status = main(['simclr_tf', sys.argv[1]]);"
+        "assert 'tensorflow' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, flag], capture_output=True, text=True)
+    assert done.returncode == (0 if flag == "--help" else 2), done.stderr
+    if flag == "--help":
+        assert all(f"--{name}\n" in done.stdout for name in REFERENCE_DEFAULTS)
+
+
+BAD_FLAGS = {
+    "--temperature=-0.1": "--temperature",
+    "--train_batch_size=0": "--train_batch_size",
+    "--train_batch_size=1": "negative pairs",
+    "--train_batch_size=many": "--train_batch_size",
+    "--resnet_depth=19": "18, 34, 50, 101, 152, 200",
+    "--width_multiplier=0.001": "--width_multiplier",
+    "--fine_tune_after_block=2": "--fine_tune_after_block",
+    "--zero_init_logits_layer": "--zero_init_logits_layer",
+    "--train_mode=sideways": "pretrain",
+    "--no_such_flag": "no_such_flag",
+    "stray": "stray",
+    "--label_fractions=few": "--label_fractions",
+    "--label_fractions=2": "--label_fractions",
+    "--tpu_name=mine": "--use_tpu",
+    "--mode=eval": "--model_dir",
+    "--mode=train_then_eval --nolineareval_while_pretraining": "--mode=probe",
+    "--learning_rate=nan": "--learning_rate",
+}
+
+
+@pytest.mark.parametrize("command", BAD_FLAGS)
+def test_bad_flag_is_one_line_and_status_2(command: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["simclr_tf", *command.split()]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert BAD_FLAGS[command] in printed.err
+
+
+BAD_RUNS = [
+    ("--dataset=no_such_dataset", "--dataset=no_such_dataset"),
+    ("--dataset=cifar10 --data_dir={empty}", "--data_dir"),
+    ("--train_split=trian", "--train_split=trian"),
+    ("--eval_split=validation --mode=train_then_eval", "--eval_split=validation"),
+    ("--warmup_epochs=200", "--warmup_epochs=200"),
+    ("--use_tpu", "no TPU"),
+    ("--checkpoint={empty}", "holds no checkpoint"),
+    ("--checkpoint={empty}/none", "does not exist"),
+    ("--checkpoint={broken}/ckpt-1 --train_mode=finetune", "cannot be read"),
+    ("--checkpoint={broken}/ckpt-1 --train_mode=finetune --resnet_depth=34", "resnet_depth=18"),
+    ("--checkpoint={broken}/ckpt-1 --train_mode=finetune --image_size=64", "image_size=8"),
+    ("--checkpoint={unknown}/ckpt-1 --train_mode=finetune", "simclr.json"),
+    ("--train_mode=finetune --ft_proj_selector=5", "--ft_proj_selector=5"),
+    ("--mode=eval --model_dir={empty}", "no config.json"),
+    ("--model_dir={other}", "temperature=0.7, not 0.1"),
+    ("--model_dir={foreign}", "no config.json"),
+]
+
+
+@pytest.mark.parametrize(("command", "expected"), BAD_RUNS)
+def test_bad_run_is_one_line_and_touches_nothing(command, expected, run, tmp_path, capsys) -> None:
+    metadata = {
+        "format": 1,
+        "architecture": {
+            **{"resnet_depth": 18, "width_multiplier": 0.0625, "sk_ratio": 0.0, "se_ratio": 0.0},
+            **{"proj_head_mode": "nonlinear", "proj_out_dim": 8, "num_proj_layers": 2},
+            "cifar_stem": True,
+        },
+        "preprocessing": {"image_size": 8},
+    }
+    names = ("empty", "broken", "unknown", "other", "foreign", "run")
+    folders = {name: tmp_path / name for name in names}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["broken"] / "simclr.json").write_text(json.dumps(metadata))
+    for name in ("broken", "unknown"):
+        (folders[name] / "ckpt-1.index").write_bytes(b"not a checkpoint")
+    (folders["other"] / "config.json").write_text(json.dumps({"temperature": 0.7}))
+    (folders["foreign"] / "checkpoint").write_text("model_checkpoint_path: 'model.ckpt-1'")
+    before = snapshot(tmp_path)
+
+    flags_given = command.format(**folders).split()
+    assert run(f"--model_dir={folders['run']}", *flags_given) == 2
+
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert expected in printed.err
+    assert snapshot(tmp_path) == before
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_width_and_learning_rate_arithmetic() -> None:
+    assert config_lib.scaled_learning_rate(0.3, "linear", 4096) == pytest.approx(4.8)
+    assert config_lib.scaled_learning_rate(0.075, "sqrt", 4096) == pytest.approx(4.8)
+    assert config_lib.total_steps(0, 100, 50_000, 512) == 9766  # golden/numerics.json
+    assert config_lib.total_steps(7, 100, 50_000, 512) == 7
+    assert config_lib.steps_of_epochs(10, 50_000, 512) == 976
+
+
+def test_run_identity() -> None:
+    stored = parse("--dataset=digits --resnet_depth=18").to_json()
+    config_lib.check_same_run(parse("--dataset=digits --resnet_depth=18 --mode=eval"), stored)
+    adopted = config_lib.adopt_run(parse("--mode=eval --model_dir=x"), stored)
+    assert (adopted.dataset, adopted.resnet_depth, adopted.mode) == ("digits", 18, "eval")
+    with pytest.raises(UserError, match="resnet_depth=18, not 34"):
+        config_lib.adopt_run(parse("--mode=eval --model_dir=x --resnet_depth=34"), stored)

@@ -1,0 +1,50 @@
+"""Two steps of every file in flags/, on the bundled digits in place of the recipe's own data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "flags").glob("*.flags"))
+SMALL = [
+    "--dataset=digits",
+    "--train_split=train",
+    "--eval_split=test[:8]",
+    "--train_batch_size=4",
+    "--eval_batch_size=4",
+    "--train_steps=2",
+    "--warmup_epochs=0",
+]
+HEADER_MUST_SAY = ("python -m simclr_tf.run", "Hardware:", "Expected:", "Observed here:")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_header(recipe: Path) -> None:
+    header = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
+    for words in HEADER_MUST_SAY:
+        assert any(words in line for line in header), words
+
+
+@pytest.mark.parametrize("family", ["quickstart", "cifar10", "imagenet_r50", "fashion_mnist"])
+def test_two_steps_of_every_recipe(family: str, run, tmp_path) -> None:
+    """Pre-training first, then what is fine-tuned from it."""
+    recipes = [path for path in RECIPES if path.stem.startswith(family)]
+    assert recipes
+    recipes.sort(key=lambda path: "--train_mode=finetune" in path.read_text())
+    pretrained = tmp_path / recipes[0].stem
+    for recipe in recipes:
+        flags = [f"--flagfile={recipe}", *SMALL, f"--model_dir={tmp_path / recipe.stem}"]
+        if recipe is not recipes[0]:
+            flags.append(f"--checkpoint={pretrained}")
+        assert run(*flags, tiny=False) == 0, recipe
+        assert (tmp_path / recipe.stem / "saved_model/2/saved_model.pb").exists()
+        written = json.loads((tmp_path / recipe.stem / "config.json").read_text())
+        assert written["train_steps"] == 2
+
+
+def test_every_recipe_belongs_to_a_tested_family() -> None:
+    families = ("quickstart", "cifar10", "imagenet_r50", "fashion_mnist")
+    assert all(path.stem.startswith(families) for path in RECIPES)

@@ -1,0 +1,217 @@
+"""Whole runs on the bundled digits: continued, frozen, reloaded; numbers, not just that they run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+
+def weights_of(model_dir: Path, prefix: str = "") -> dict[str, np.ndarray]:
+    """Values of a run's newest checkpoint, optimizer and step included."""
+    reader = tf.train.load_checkpoint(str(model_dir))
+    keys = reader.get_variable_to_shape_map()
+    return {
+        key: reader.get_tensor(key)
+        for key in keys
+        if key.startswith(prefix) and key.endswith("VARIABLE_VALUE") and "save_counter" not in key
+    }
+
+
+def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray], **kwargs) -> None:
+    assert first.keys() == second.keys()
+    assert first
+    for key, value in first.items():
+        if kwargs:
+            np.testing.assert_allclose(value, second[key], err_msg=key, **kwargs)
+        else:
+            np.testing.assert_array_equal(value, second[key], err_msg=key)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """A run of three steps."""
+    from simclr_tf.run import main
+    from tests.conftest import TINY
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    assert main(["simclr_tf", *TINY, "--train_steps=3", f"--model_dir={folder}"]) == 0
+    return folder
+
+
+@pytest.mark.smoke
+def test_what_a_run_leaves(pretrained: Path) -> None:
+    config = json.loads((pretrained / "config.json").read_text())
+    assert (config["dataset"], config["train_steps"]) == ("digits", 3)
+    assert json.loads((pretrained / "flags.json").read_text())["image_size"] == 8
+    metadata = json.loads((pretrained / "simclr.json").read_text())
+    assert metadata["architecture"]["cifar_stem"] is True
+    assert (pretrained / "ckpt-3.index").exists()
+    assert (pretrained / "saved_model/3/saved_model.pb").exists()
+    assert list((pretrained / "train").glob("events*"))
+    assert not list(pretrained.rglob("*.tmp*"))
+
+
+@pytest.mark.parametrize("optimizer", ["lars", "adamw"])
+def test_resumed_equals_uninterrupted(optimizer, run, tmp_path) -> None:
+    common = [f"--optimizer={optimizer}", "--checkpoint_steps=2", "--seed=3"]
+    if optimizer == "adamw":
+        common.append("--learning_rate=0.001")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(*common, "--train_steps=6", f"--model_dir={whole}") == 0
+    # The schedule knows the run's length, so the stop is a run killed after its step-4 checkpoint.
+    parts.mkdir()
+    for file in [*whole.glob("ckpt-4.*"), *whole.glob("*.json")]:
+        (parts / file.name).write_bytes(file.read_bytes())
+    (parts / "checkpoint").write_text('model_checkpoint_path: "ckpt-4"')
+    assert run(*common, "--train_steps=6", f"--model_dir={parts}") == 0
+    assert_same(weights_of(whole), weights_of(parts))
+    assert int(weights_of(parts, "global_step")["global_step/.ATTRIBUTES/VARIABLE_VALUE"]) == 6
+
+
+def test_finished_run_says_so_and_trains_no_more(run, tmp_path, capsys) -> None:
+    flags = ["--train_steps=2", f"--model_dir={tmp_path}"]
+    assert run(*flags) == 0
+    before = weights_of(tmp_path)
+    capsys.readouterr()
+    assert run(*flags) == 0
+    assert "is finished: 2 of 2 steps" in capsys.readouterr().out
+    assert_same(before, weights_of(tmp_path))
+
+
+def test_checkpoints_kept(run, tmp_path) -> None:
+    flags = ["--checkpoint_steps=1", "--keep_checkpoint_max=2", "--train_steps=4"]
+    assert run(*flags, f"--model_dir={tmp_path}") == 0
+    assert sorted(p.name for p in tmp_path.glob("ckpt-*.index")) == ["ckpt-3.index", "ckpt-4.index"]
+
+
+@pytest.mark.parametrize("block", [0, 2, 4])
+@pytest.mark.parametrize("selector", [0, 1])
+def test_frozen_is_frozen_bit_for_bit(block, selector, pretrained, run, tmp_path) -> None:
+    flags = ["--train_mode=finetune", "--optimizer=momentum", f"--checkpoint={pretrained}"]
+    flags += [f"--fine_tune_after_block={block}", f"--ft_proj_selector={selector}"]
+    assert run(*flags, "--train_steps=2", f"--model_dir={tmp_path}") == 0
+    before, after = weights_of(pretrained, "encoder"), weights_of(tmp_path, "encoder")
+    frozen = ["encoder/stem/"] + [f"encoder/block_groups/{i}/" for i in range(block)]
+    for key, value in after.items():
+        if key.startswith(tuple(frozen)):
+            np.testing.assert_array_equal(value, before[key], err_msg=key)
+        elif "block_groups" in key:
+            assert not np.array_equal(value, before[key]), key
+    heads = [weights_of(folder, "projection_head") for folder in (pretrained, tmp_path)]
+    moved = {key for key in heads[0] if not np.array_equal(heads[0][key], heads[1][key])}
+    if selector == 0 or block == 4:
+        assert not moved
+    else:  # the second layer comes after the one that the classifier reads
+        assert moved
+        assert all(key.startswith("projection_head/layers/0/") for key in moved)
+
+
+def test_zero_init_logits(pretrained, run, tmp_path) -> None:
+    """With zero logits the first step's loss is log(10) whatever the images."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flags = ["--train_mode=finetune", "--zero_init_logits_layer", "--train_steps=1"]
+    assert run(*flags, f"--checkpoint={pretrained}", f"--model_dir={tmp_path}") == 0
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0}).Reload()
+    loss = tf.make_ndarray(events.Tensors("train/supervised_loss")[0].tensor_proto)
+    np.testing.assert_allclose(loss, np.log(10), rtol=1e-6)
+
+
+def test_finetune_from_checkpoint_equals_from_saved_model(pretrained, run, tmp_path) -> None:
+    results = []
+    for name, source in {"a": "ckpt-3", "b": "saved_model/3", "c": "saved_model", "d": ""}.items():
+        flags = ["--train_mode=finetune", f"--checkpoint={pretrained}/{source}"]
+        assert run(*flags, "--train_steps=1", f"--model_dir={tmp_path / name}") == 0
+        results.append(weights_of(tmp_path / name, "encoder"))
+    for result in results[1:]:
+        assert_same(results[0], result)
+
+
+def test_architecture_is_read_from_the_checkpoint(pretrained, tmp_path) -> None:
+    from simclr_tf.run import main
+
+    flags = ["--train_mode=finetune", f"--checkpoint={pretrained}", "--dataset=digits"]
+    flags += ["--train_steps=1", "--train_batch_size=16", "--warmup_epochs=0"]
+    assert main(["simclr_tf", *flags, f"--model_dir={tmp_path}"]) == 0
+    stored = json.loads((tmp_path / "simclr.json").read_text())
+    assert stored["architecture"]["width_multiplier"] == 0.0625
+    assert stored["preprocessing"]["image_size"] == 8
+
+
+def test_partial_match_is_an_error_that_names_variables(pretrained, run, tmp_path, capsys) -> None:
+    """A checkpoint whose description lies about its depth: nothing loads in silence."""
+    for file in pretrained.glob("ckpt-3.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    metadata = json.loads((pretrained / "simclr.json").read_text())
+    metadata["architecture"]["resnet_depth"] = 34
+    (tmp_path / "simclr.json").write_text(json.dumps(metadata))
+    out = tmp_path / "out"
+    flags = ["--train_mode=finetune", f"--checkpoint={tmp_path}/ckpt-3", "--resnet_depth=34"]
+    assert run(*flags, f"--model_dir={out}") == 2
+    error = capsys.readouterr().err
+    assert "missing in the checkpoint: encoder/block_groups/" in error
+    assert not out.exists()
+
+
+def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
+    """355 test digits in batches of 128: the accuracy is a whole number of 355ths."""
+    flags = ["--mode=train_then_eval", "--train_steps=2", "--train_mode=finetune"]
+    assert run(*flags, f"--model_dir={tmp_path}") == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    keys = ["label_top_1_accuracy", "label_top_5_accuracy", "regularization_loss"]
+    assert result.keys() == {*(f"eval/{key}" for key in keys), "global_step"}
+    assert result == json.loads((tmp_path / "result_2.json").read_text())
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model/2"))
+    from simclr_tf import data
+
+    dataset = data.load("digits")
+    hits = count = 0
+    for example in dataset.builder.as_dataset(split="test"):
+        image = data.preprocess_for_eval(data.to_rgb(example["image"]), 8)
+        logits = loaded(image[tf.newaxis], trainable=False)["logits_sup"]
+        hits += int(tf.argmax(logits[0]) == example["label"])
+        count += 1
+    assert count == dataset.num_examples("test")
+    assert result["eval/label_top_1_accuracy"] == pytest.approx(hits / count, abs=1e-6)
+
+
+def test_eval_mode_follows_a_finished_run(pretrained, run, capsys) -> None:
+    from simclr_tf.run import main
+
+    assert main(["simclr_tf", "--mode=eval", "--eval_split=test", f"--model_dir={pretrained}"]) == 0
+    assert "step 3, test (" in capsys.readouterr().out
+    assert json.loads((pretrained / "result.json").read_text())["global_step"] == 3
+
+
+def test_bfloat16_trains_and_exports_float32(run, tmp_path) -> None:
+    assert run("--precision=bfloat16", "--train_steps=2", f"--model_dir={tmp_path}") == 0
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model/2"))
+    outputs = loaded(tf.zeros([1, 8, 8, 3]), trainable=False)
+    assert {value.dtype for value in outputs.values()} == {tf.float32}
+
+
+@pytest.mark.smoke
+def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path) -> None:
+    flags = ["--mode=probe", "--label_fractions=0.1,1", f"--checkpoint={pretrained}"]
+    assert run(*flags, f"--model_dir={tmp_path}") == 0
+    result = json.loads((tmp_path / "probe.json").read_text())
+    assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1"}
+    assert result["logistic_regression/1"] > result["logistic_regression/0.1"] > 0.2
+
+
+def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
+    from tests.conftest import TINY
+
+    command = [sys.executable, "-m", "simclr_tf.run", *TINY, "--train_steps=2"]
+    done = subprocess.run([*command, f"--model_dir={tmp_path}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    progress = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
+    assert all("/2 |" in line for line in progress), done.stderr
+    assert done.stdout.startswith("  task  ")
+    assert done.stdout.splitlines()[-1] == f"SavedModel: {tmp_path}/saved_model/2"
