@@ -39,7 +39,7 @@ class Config:
 
     train_mode: str
     mode: str
-    model_dir: str | None
+    model_dir: str
     checkpoint: str | None
     seed: int
     dataset: str
@@ -114,12 +114,14 @@ def from_flags(values: flags.FlagValues) -> Config:
       UserError: a value is out of range, or two settings cannot work together.
     """
     names = [f.name for f in dataclasses.fields(Config) if f.name != "explicit"]
-    fields = {name: values[name].value for name in names}
+    fields: dict[str, Any] = {name: values[name].value for name in names}
+    fields["model_dir"] = fields["model_dir"] or ""
+    fractions: list[str] = fields["label_fractions"]
     try:
-        fields["label_fractions"] = tuple(float(f) for f in fields["label_fractions"])
+        fields["label_fractions"] = tuple(map(float, fractions))
     except ValueError:
         raise UserError(
-            f"--label_fractions={','.join(fields['label_fractions'])} must be numbers "
+            f"--label_fractions={','.join(fractions)} must be numbers "
             "separated by commas, such as 0.01,0.1,1"
         ) from None
     config = Config(**fields, explicit=frozenset(n for n in names if values[n].present))
@@ -198,7 +200,7 @@ def _check_combinations(config: Config) -> None:
 
 
 def scaled_learning_rate(base: float, scaling: str, batch_size: int) -> float:
-    """Peak learning rate (SimCLR appendix B.1): linear in the batch / 256, or in its square root."""
+    """Peak learning rate (SimCLR appendix B.1): linear in batch / 256, or sqrt(batch)."""
     return base * batch_size / 256 if scaling == "linear" else base * math.sqrt(batch_size)
 
 

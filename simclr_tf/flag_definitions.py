@@ -8,6 +8,7 @@ meanings and defaults; only `use_tpu` differs (off unless asked for). No TensorF
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 
 from absl import flags
 
@@ -15,7 +16,7 @@ from absl import flags
 def define(values: flags.FlagValues) -> dict[str, list[str]]:
     """Defines all flags on `values` and returns their names by theme, in the order of `--help`."""
     groups: dict[str, list[str]] = {}
-    kinds = {
+    kinds: dict[str, Callable] = {
         "bool": flags.DEFINE_bool,
         "int": flags.DEFINE_integer,
         "float": flags.DEFINE_float,

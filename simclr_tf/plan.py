@@ -1,4 +1,4 @@
-"""The numbers that follow from the configuration, the data and the devices; printed before a run."""
+"""The numbers that follow from the configuration, data and devices; printed before a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: `python -m simclr_tf.run --flag=value ...`. Parses, configures, calls one workflow."""
+"""The command: `python -m simclr_tf.run --flag=value ...`. Calls one workflow."""
 
 from __future__ import annotations
 

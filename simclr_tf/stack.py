@@ -16,7 +16,7 @@ from types import ModuleType
 
 
 def choose_keras() -> None:
-    """Makes `tf.keras` Keras 2. Must run before TensorFlow loads Keras; does not import TensorFlow."""
+    """Makes `tf.keras` Keras 2. Call before TensorFlow loads Keras."""
     major, minor = importlib.metadata.version("tensorflow").split(".")[:2]
     if (int(major), int(minor)) >= (2, 16):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -39,7 +39,7 @@ def keras_cv() -> ModuleType:
 
 
 def addons() -> ModuleType | None:
-    """Returns tensorflow-addons, without its end-of-life notice, or None where it does not exist."""
+    """Returns tensorflow-addons, without its end-of-life notice, or None without it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

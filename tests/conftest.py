@@ -33,7 +33,7 @@ TINY = [
 
 @pytest.fixture
 def run() -> Iterator[Callable[..., int]]:
-    """Runs a command line in this process on a tiny network; later flags win. Returns its status."""
+    """Runs a command line in this process on a tiny network; returns its status."""
     import tensorflow as tf
 
     from simclr_tf.run import main

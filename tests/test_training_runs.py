@@ -1,4 +1,4 @@
-"""Whole runs on the bundled digits: continued, frozen, reloaded; numbers, not just that they run."""
+"""Whole runs on the bundled digits: continued, frozen, reloaded."""
 
 from __future__ import annotations
 

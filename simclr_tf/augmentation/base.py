@@ -17,7 +17,10 @@ SEEDS = "seeds"
 _LOCATED = ("bounding_boxes", "keypoints", "segmentation_masks")
 
 
-class StatelessAugmentationLayer(stack.keras_cv().layers.VectorizedBaseImageAugmentationLayer):
+_Base: Any = stack.keras_cv().layers.VectorizedBaseImageAugmentationLayer
+
+
+class StatelessAugmentationLayer(_Base):
     """A keras-cv layer whose randomness is a function of one seed an image.
 
     Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a

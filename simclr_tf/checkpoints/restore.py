@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,11 +40,11 @@ def find_source(path: str) -> Source:
     """
     path = path.rstrip("/")
     exists, is_folder = tf.io.gfile.exists, tf.io.gfile.isdir
-    folder = prefix = None
+    folder, prefix = path, None
     if exists(f"{path}.index"):
-        folder, prefix = path.rpartition("/")[0] or ".", path
+        folder, prefix = os.path.dirname(path) or ".", path
     elif is_folder(path):
-        prefix, folder = tf.train.latest_checkpoint(path), path
+        prefix = tf.train.latest_checkpoint(path)
         if prefix is None:
             saved = _newest_saved_model(path)
             if saved is not None:

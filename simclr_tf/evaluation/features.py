@@ -33,7 +33,8 @@ def extract_features(
     features, labels = [], []
     steps = data.eval_steps(dataset.num_examples(split), batch_size)
     batches = input_fn(tf.distribute.InputContext())
-    for batch in tqdm.tqdm(batches, total=steps, desc=f"features of {split}", leave=False):
+    bar = tqdm.tqdm(batches, total=steps, desc=f"features of {split}", leave=False, disable=None)
+    for batch in bar:
         real = batch["weight"].numpy() > 0
         features.append(embed(batch["image"]).numpy()[real])
         labels.append(batch["label"].numpy()[real])

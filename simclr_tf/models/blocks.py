@@ -1,8 +1,8 @@
 """The parts of a ResNet: convolutions, shortcuts, selective kernels, squeeze-excitation, blocks.
 
 Inside a layer the attributes are assigned in the order of the reference's TF2 release, so that of
-an unfrozen ResNet `trainable_variables + non_trainable_variables` are, one by one, what that release
-saves as `resnet_model/variables/0`, `1` and so on.
+an unfrozen ResNet `trainable_variables + non_trainable_variables` are, one by one, what it saves
+as `resnet_model/variables/0`, `1` and so on.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ class FixedPaddingConv2D(tf.keras.layers.Conv2D):
         if self.padding == "valid" and self.kernel_size[0] > 1:
             inputs = pad_fixed(inputs, self.kernel_size[0])
         return super().call(inputs)
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        step = self.strides[0]
+        if self.kernel_size[0] == 1 and step > 1 and inputs.shape[-1] < 16:
+            # oneDNN's gradient of a strided 1x1 kernel is wrong for 6 input channels and fewer
+            # (TensorFlow 2.15 and 2.21 on CPUs with AVX2). Same numbers, without the stride:
+            return tf.nn.conv2d(inputs[:, ::step, ::step], kernel, 1, "VALID")
+        return super().convolution_op(inputs, kernel)
 
 
 def pad_fixed(images: tf.Tensor, kernel_size: int) -> tf.Tensor:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from simclr_tf.distribution import replica_share
 from simclr_tf.models.network import Network, accuracy, supervised_loss
+from simclr_tf.models.supervised_head import SupervisedHead
 
 
 class Classifier(Network):
@@ -16,6 +17,8 @@ class Classifier(Network):
         the stem, 4 the supervised head only. Frozen parts keep weights and batch-norm statistics.
       *args, **kwargs: of `Network`; the supervised head is required.
     """
+
+    supervised_head: SupervisedHead
 
     def __init__(self, *args, train_after_block: int = -1, **kwargs):
         super().__init__(*args, **kwargs)
@@ -29,6 +32,7 @@ class Classifier(Network):
         names = ["total_loss", "weight_decay", "supervised_loss", "supervised_acc"]
         self.train_metrics = {name: tf.keras.metrics.Mean(f"train/{name}") for name in names}
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimizer step.
 

@@ -205,12 +205,15 @@ class ResNet(tf.keras.Model):
         if after_block not in range(-1, len(self.block_groups) + 1):
             raise ValueError(f"freeze after_block must be in -1 to 4, got {after_block!r}.")
         self._frozen_after = after_block
-        for index, layer in enumerate([self.stem, *self.block_groups]):
+        for index, layer in enumerate(self._stages()):
             layer.trainable = index > after_block
+
+    def _stages(self) -> list[tf.keras.layers.Layer]:
+        return [self.stem, *self.block_groups]
 
     def _stop(self, hidden: tf.Tensor, after: int) -> tf.Tensor:
         """Ends backpropagation where the frozen part ends, unless it was set trainable since."""
-        frozen = not [self.stem, *self.block_groups][after].trainable
+        frozen = not self._stages()[after].trainable
         return tf.stop_gradient(hidden) if frozen and after == self._frozen_after else hidden
 
     def get_config(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class SimCLR(Network):
             names += ["supervised_loss", "supervised_acc"]
         self.train_metrics = {name: tf.keras.metrics.Mean(f"train/{name}") for name in names}
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimizer step.
 

@@ -16,6 +16,9 @@ from simclr_tf.data.preprocessing import preprocess_for_eval
 from simclr_tf.models.factory import build_plain
 from simclr_tf.models.network import Network
 
+_IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
+_ENCODED = tf.TensorSpec([None], tf.string, name="image_bytes")
+
 
 def export_saved_model(
     trained: Network, config: Config, *, class_names: Sequence[str] | None, step: int
@@ -42,13 +45,15 @@ def export_saved_model(
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
     copy_parts(trained.parts, network.parts)
-    module = _make_module(network, config.image_size)
+    module = _make_module(network)
+    infer = module.__call__.get_concrete_function(_IMAGES, trainable=False)
+    signatures = _signatures(infer, config.image_size, with_classifier=num_classes is not None)
     metadata = make_metadata(config, num_classes=num_classes)
     metadata.update(step=step, class_names=list(class_names) if class_names else None)
 
     base = files.join(config.model_dir, "saved_model")
     aside = files.join(config.model_dir, f"saved_model_{uuid.uuid4().hex}.tmp")
-    tf.saved_model.save(module, aside, signatures=module.signature_functions)
+    tf.saved_model.save(module, aside, signatures=signatures)
     tf.io.gfile.makedirs(files.join(aside, "assets.extra"))
     files.write_json(files.join(aside, "assets.extra", FILE_NAME), metadata)
     target = files.join(base, str(step))
@@ -64,7 +69,7 @@ def export_saved_model(
     return target
 
 
-def _make_module(network: Network, image_size: int) -> tf.Module:
+def _make_module(network: Network) -> tf.Module:
     """Returns the object to save.
 
     It tracks variables only, at the places where checkpoints hold them: SavedModels and
@@ -82,30 +87,32 @@ def _make_module(network: Network, image_size: int) -> tf.Module:
     # The reference's name for what to hand to an optimizer when fine-tuning a loaded model.
     root.trainable_variables_list = network.trainable_variables
 
-    any_images = tf.TensorSpec([None, None, None, 3], tf.float32, name="inputs")
-    root.__call__ = tf.function(
-        lambda inputs, trainable: network(inputs, training=trainable),
-        input_signature=None,
-        autograph=False,
-    )
-    for trainable in (True, False):
-        root.__call__.get_concrete_function(any_images, trainable=trainable)
-    root.signature_functions = _signatures(network, image_size)
+    @tf.function(autograph=False)
+    def call(inputs: tf.Tensor, trainable: bool) -> dict[str, tf.Tensor]:
+        return network(inputs, training=trainable)
+
+    call.get_concrete_function(_IMAGES, trainable=True)
+    root.__call__ = call
     return root
 
 
-def _signatures(network: Network, image_size: int) -> dict[str, Any]:
-    images = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
-    encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+def _signatures(infer: Any, image_size: int, *, with_classifier: bool) -> dict[str, Any]:
+    """Returns the signatures, all built on one trace of the network.
+
+    Args:
+      infer: images -> the network's outputs by name, in inference mode.
+      image_size: what encoded images are resized to.
+      with_classifier: whether the network has a supervised head.
+    """
 
     def embed(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": network(images, training=False)["final_avg_pool"]}
+        return {"features": infer(images)["final_avg_pool"]}
 
     def project(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"projection": network(images, training=False)["proj_head_output"]}
+        return {"projection": infer(images)["proj_head_output"]}
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network(images, training=False)["logits_sup"]
+        logits = infer(images)["logits_sup"]
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
     def decode(contents: tf.Tensor) -> tf.Tensor:
@@ -113,18 +120,13 @@ def _signatures(network: Network, image_size: int) -> dict[str, Any]:
         return preprocess_for_eval(image, image_size)
 
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.float32)
-        outputs = network(pixels, training=False)
-        served = {"features": outputs["final_avg_pool"]}
-        if network.supervised_head is not None:
-            served["logits"] = outputs["logits_sup"]
-            served["probabilities"] = tf.nn.softmax(outputs["logits_sup"])
-        return served
+        images = tf.map_fn(decode, image_bytes, fn_output_signature=tf.float32)
+        return {**embed(images), **(classify(images) if with_classifier else {})}
 
-    functions = {"serving_default": (serve, encoded), "embed": (embed, images)}
-    functions["project"] = (project, images)
-    if network.supervised_head is not None:
-        functions["classify"] = (classify, images)
+    functions = {"serving_default": (serve, _ENCODED), "embed": (embed, _IMAGES)}
+    functions["project"] = (project, _IMAGES)
+    if with_classifier:
+        functions["classify"] = (classify, _IMAGES)
     return {
         name: tf.function(function, input_signature=[spec])
         for name, (function, spec) in functions.items()

@@ -40,5 +40,4 @@ def _show_own_messages() -> None:
     """Prints what this package logs, such as the preparation of a data set."""
     logger = logging.getLogger("simclr_tf")
     logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.handlers = [logging.StreamHandler(sys.stdout)]

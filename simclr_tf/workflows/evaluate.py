@@ -91,6 +91,8 @@ def follow_run(config: Config) -> None:
     state = TrainingState(model, config.model_dir, config.keep_checkpoint_max)
     for path in tf.train.checkpoints_iterator(config.model_dir, min_interval_secs=15):
         step = state.restore(path)
+        if step is None:
+            continue
         evaluate(model, config, session.strategy, session.dataset, step=step)
         if step >= session.plan.train_steps:
             return

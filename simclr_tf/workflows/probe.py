@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from simclr_tf import data, files
@@ -16,6 +17,9 @@ from simclr_tf.evaluation import (
 from simclr_tf.models.factory import build_plain
 from simclr_tf.workflows.training import open_strategy
 
+DRAWS = 10
+"""Subsets of the labels drawn for each fraction: with few labels the draw matters by percents."""
+
 
 def probe(config: Config) -> dict[str, float]:
     """Measures features h on `eval_split`, fitted on shares of `train_split`'s labels.
@@ -25,7 +29,7 @@ def probe(config: Config) -> dict[str, float]:
         learned features must beat. With `model_dir`, probe.json is written there.
 
     Returns:
-      Accuracies by name, as printed.
+      Accuracies by name, means over `DRAWS` subsets of the labels.
 
     Raises:
       UserError: bad input.
@@ -48,12 +52,16 @@ def probe(config: Config) -> dict[str, float]:
     result = {"knn": knn_accuracy(*train, *test)}
     print(f"  kNN (k 200, T 0.1), {len(train[1]):,} labels: {result['knn']:.2%}", flush=True)
     for fraction in config.label_fractions:
-        chosen = balanced_subset(train[1], fraction, seed=config.seed)
-        accuracy = logistic_regression_accuracy(train[0][chosen], train[1][chosen], *test)
-        result[f"logistic_regression/{fraction:g}"] = accuracy
+        accuracies = []
+        for draw in range(DRAWS if fraction < 1 else 1):
+            chosen = balanced_subset(train[1], fraction, seed=config.seed + draw)
+            accuracies.append(
+                logistic_regression_accuracy(train[0][chosen], train[1][chosen], *test)
+            )
+        result[f"logistic_regression/{fraction:g}"] = float(np.mean(accuracies))
+        spread = f" +- {np.std(accuracies):.2%} over {DRAWS} draws" if fraction < 1 else ""
         print(
-            f"  logistic regression, {len(chosen):,} labels ({fraction:.3g} of them): "
-            f"{accuracy:.2%}",
+            f"  logistic regression, {len(chosen):,} labels: {np.mean(accuracies):.2%}{spread}",
             flush=True,
         )
     if config.model_dir:

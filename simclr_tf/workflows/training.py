@@ -146,21 +146,15 @@ def _fit(
     output_key: str,
 ) -> None:
     config, plan = session.config, session.plan
-    settings = dict(
-        split=config.train_split,
-        transform=transform,
-        output_key=output_key,
-        seed=config.seed,
-    )
     input_fn = data.train_input_fn(
         session.dataset,
+        split=config.train_split,
         global_batch_size=config.train_batch_size,
+        transform=transform,
+        output_key=output_key,
         cache=config.cache_dataset,
+        seed=config.seed,
         start_step=start,
-        **settings,
-    )
-    sample_fn = data.train_input_fn(
-        session.dataset, global_batch_size=8, cache=False, shuffle_buffer=8, **settings
     )
     journal = Journal(
         model,
@@ -171,7 +165,7 @@ def _fit(
         checkpoint_steps=plan.checkpoint_steps,
         summary_steps=plan.summary_steps,
         schedule=_schedule(plan),
-        images=next(iter(sample_fn(tf.distribute.InputContext())))[output_key],
+        images=sample_views(session, transform),
     )
     bar = ProgressBar(
         start=start,
@@ -184,6 +178,23 @@ def _fit(
         verbose=0,
         callbacks=[bar, journal],
     )
+
+
+def sample_views(session: Session, transform: Any, count: int = 8) -> tf.Tensor:
+    """Returns what `transform` makes of a few training images, [count, ...], to be looked at."""
+    input_fn = data.train_input_fn(
+        session.dataset,
+        split=session.config.train_split,
+        global_batch_size=1,  # images may differ in size
+        transform=lambda images, seeds: images,
+        output_key="image",
+        cache=False,
+        seed=session.config.seed,
+        shuffle_buffer=count,
+    )
+    seeds = data.position_seeds(session.config.seed, tf.range(count, dtype=tf.int64))
+    images = [batch["image"] for batch in input_fn(tf.distribute.InputContext()).take(count)]
+    return tf.concat([transform(image, seeds[i, None]) for i, image in enumerate(images)], axis=0)
 
 
 def _count_parameters(model: Network) -> dict[str, int]:

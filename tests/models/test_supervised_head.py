@@ -34,7 +34,8 @@ def test_logits_are_linear_and_small_at_first():
     logits = head(FEATURES)
     kernel, bias = head.get_weights()
     np.testing.assert_allclose(logits, FEATURES @ kernel + bias, atol=1e-5)
-    assert 0.009 < kernel.std() < 0.011 and not bias.any()
+    assert 0.009 < kernel.std() < 0.011
+    assert not bias.any()
 
 
 def test_zero_init_starts_with_zero_logits():

@@ -15,9 +15,9 @@ from simclr_tf.models import (
 
 
 class Whole(tf.keras.Model):
-    def __init__(self, **arguments):
+    def __init__(self, depth, **arguments):
         super().__init__()
-        self.encoder = ResNet(50, width_multiplier=0.125, cifar_stem=True, **arguments)
+        self.encoder = ResNet(depth, width_multiplier=0.125, cifar_stem=True, **arguments)
         self.heads = {"projection": ProjectionHead(), "supervised": SupervisedHead(3)}
 
     def call(self, images, training=None):
@@ -26,18 +26,21 @@ class Whole(tf.keras.Model):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"se_ratio": 0.25}, {"sk_ratio": 0.0625}, {"sk_ratio": 0.1, "se_ratio": 0.5}]
+    ("depth", "arguments", "excitations"),
+    [(18, {}, 0), (18, {"se_ratio": 0.25}, 8), (50, {"sk_ratio": 0.1, "se_ratio": 0.5}, 16)],
 )
-def test_lists_vectors_and_leaves_kernels(arguments):
-    model = Whole(**arguments)
-    model(tf.zeros([1, 8, 8, 3]))
+def test_lists_vectors_and_leaves_kernels(depth, arguments, excitations):
+    with tf.Graph().as_default():  # Faster: variables are compared, none is read.
+        model = Whole(depth, **arguments)
+        model(tf.zeros([1, 8, 8, 3]), training=False)
     listed = normalization_and_bias_variables(model)
     # In these models, and in these only, what is trained and has one axis is such a variable.
     expected = [v for v in model.trainable_variables if v.shape.rank == 1]
     assert len(listed) == len({id(v) for v in listed})
     assert {id(v) for v in listed} == {id(v) for v in expected}
-    biases = [v for v in listed if any(v is getattr(m, "bias", None) for m in model.submodules)]
-    assert len(biases) == 1 + (2 * 16 if "se_ratio" in arguments else 0)
+    biases = {id(getattr(layer, "bias", None)) for layer in model.submodules} - {id(None)}
+    assert len(biases) == 1 + 2 * excitations
+    assert biases <= {id(v) for v in listed}
 
 
 def test_shapes_and_names_do_not_matter():

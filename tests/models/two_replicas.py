@@ -15,14 +15,14 @@ import simclr_tf
 
 simclr_tf.stack.quiet_dependencies()
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-from simclr_tf.models import BatchNormRelu, ProjectionHead
-from simclr_tf.models.blocks import ResidualBlock, mean_over_space
+from simclr_tf.models import BatchNormRelu, ProjectionHead  # noqa: E402
+from simclr_tf.models.blocks import ResidualBlock, mean_over_space  # noqa: E402
 
 IMAGES = np.random.default_rng(0).uniform(size=(8, 8, 8, 3)).astype(np.float32)
 TARGETS = np.random.default_rng(1).normal(size=(8, 5)).astype(np.float32)
