@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from simclr_tf import files
 from simclr_tf.checkpoints import metadata as metadata_lib
-from simclr_tf.checkpoints.variables import SUFFIX, variables_by_path
+from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
 
 
@@ -102,15 +104,11 @@ def restore_parts(parts: Mapping[str, Any], source: Source) -> str:
     expected = variables_by_path(parts)
     try:
         reader = tf.train.load_checkpoint(source.prefix)
-        shapes = {
-            key.removesuffix(SUFFIX): list(shape)
-            for key, shape in reader.get_variable_to_shape_map().items()
-            if key.endswith(SUFFIX)
-            and key.split("/", 1)[0] in parts
-            and ".OPTIMIZER_SLOT" not in key
-        }
+        keys = _stored_keys(reader, parts)
+        all_shapes = reader.get_variable_to_shape_map()
+        shapes = {path: list(all_shapes[key]) for path, key in keys.items()}
         _check_match(expected, shapes, source.prefix)
-        values = {path: reader.get_tensor(path + SUFFIX) for path in expected}
+        values = {path: reader.get_tensor(keys[path]) for path in expected}
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise UserError(
             f"checkpoint {source.prefix} cannot be read: {_first_line(error)}"
@@ -118,6 +116,30 @@ def restore_parts(parts: Mapping[str, Any], source: Source) -> str:
     for path, variable in expected.items():
         variable.assign(values[path])
     return f"{', '.join(parts)}: all {len(expected)} variables restored from {source.prefix}"
+
+
+def _stored_keys(reader: Any, parts: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the checkpoint's key of each variable by its path below `parts`.
+
+    Keys are not asked for the path: in a SavedModel a variable may be filed under a shorter one.
+    """
+    graph = trackable_object_graph_pb2.TrackableObjectGraph()
+    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    found: dict[str, str] = {}
+    roots = {child.local_name: child.node_id for child in graph.nodes[0].children}
+    queue = deque((name, roots[name]) for name in sorted(parts) if name in roots)
+    seen: set[int] = set()
+    while queue:
+        path, node_id = queue.popleft()
+        if node_id in seen:
+            continue
+        seen.add(node_id)
+        node = graph.nodes[node_id]
+        for attribute in node.attributes:
+            if attribute.name == "VARIABLE_VALUE":
+                found[path] = attribute.checkpoint_key
+        queue.extend((f"{path}/{child.local_name}", child.node_id) for child in node.children)
+    return found
 
 
 def _check_match(

@@ -8,9 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-"""What TensorFlow's object-based checkpoints append to a variable's path."""
-
 
 def variables_by_path(parts: Mapping[str, Any]) -> dict[str, tf.Variable]:
     """Maps each variable's path, such as `encoder/stem/conv/kernel`, to the variable.
