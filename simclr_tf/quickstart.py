@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from simclr_tf import stack
+
 FOLDER = Path("runs/quickstart")
 RECIPE = Path("flags/quickstart.flags")
 SHARES = {"1%": "0.01", "10%": "0.1", "100%": "1"}
 
 # Run in a new process: what a user of the model writes. It knows nothing of simclr_tf.
 EMBED = """
-import os; os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import sys, tensorflow as tf
 serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 out = serve(tf.constant([open(sys.argv[2], "rb").read()]))
@@ -52,7 +53,12 @@ def main() -> int:
     saved_model = max((FOLDER / "finetune/saved_model").iterdir(), key=lambda p: int(p.name))
     image, label = _write_digit()
     print(f"  {saved_model} on {image}, which shows a {label}:", flush=True)
-    subprocess.run([sys.executable, "-c", EMBED, str(saved_model), str(image)], check=True)
+    command = [sys.executable, "-c", EMBED, str(saved_model), str(image)]
+    # Without TensorFlow's start-up lines, unless it fails.
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    print(done.stdout)
     print(_table(saved_model))
     return 0
 
@@ -72,11 +78,12 @@ def _run(*flags: str, model_dir: str) -> None:
 
 def _write_digit() -> tuple[Path, int]:
     """Saves a digit of the test split as a PNG file and returns it with its label."""
+    stack.import_tensorflow_quietly()
     import tensorflow as tf
 
     from simclr_tf import data
 
-    dataset = data.load("digits").builder.as_dataset(split="test")
+    dataset = data.load("digits").builder.as_dataset(split="test[:1]")
     example = next(iter(dataset))
     path = FOLDER / "digit.png"
     path.write_bytes(tf.io.encode_png(example["image"]).numpy())

@@ -11,8 +11,12 @@ import importlib
 import importlib.metadata
 import io
 import os
+import sys
+import tempfile
 import warnings
 from types import ModuleType
+
+START_UP_LINES = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
 def choose_keras() -> None:
@@ -23,13 +27,31 @@ def choose_keras() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
-def quiet_dependencies() -> None:
-    """Silences start-up logs and banners of TensorFlow. Call before TensorFlow is imported.
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up lines; its warnings and errors stay.
 
-    A user who sets TF_CPP_MIN_LOG_LEVEL keeps it.
+    A user who sets TF_CPP_MIN_LOG_LEVEL sees what they ask for.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # TensorFlow 2.21 writes some lines before it reads that level, from C++: past sys.stderr.
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as lines:
+        terminal = os.dup(2)
+        os.dup2(lines.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            lines.seek(0)
+            sys.stderr.writelines(
+                line
+                for line in lines.read().decode(errors="replace").splitlines(keepends=True)
+                if not line.startswith(START_UP_LINES)
+            )
 
 
 def keras_cv() -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,11 +206,15 @@ def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path)
     assert result["logistic_regression/1"] > result["logistic_regression/0.1"] > 0.2
 
 
+@pytest.mark.smoke
 def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
     from tests.conftest import TINY
 
     command = [sys.executable, "-m", "simclr_tf.run", *TINY, "--train_steps=2"]
-    done = subprocess.run([*command, f"--model_dir={tmp_path}"], capture_output=True, text=True)
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [*command, f"--model_dir={tmp_path}"], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     progress = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
     assert all("/2 |" in line for line in progress), done.stderr

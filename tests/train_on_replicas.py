@@ -11,7 +11,7 @@ import numpy as np
 
 from simclr_tf import stack
 
-stack.quiet_dependencies()
+stack.import_tensorflow_quietly()
 
 
 def main() -> None:

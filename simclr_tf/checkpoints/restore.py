@@ -16,6 +16,9 @@ from simclr_tf.checkpoints import metadata as metadata_lib
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
 
+UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+"""What TensorFlow raises for a checkpoint that is damaged or cut short."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -109,7 +112,7 @@ def restore_parts(parts: Mapping[str, Any], source: Source) -> str:
         shapes = {path: list(all_shapes[key]) for path, key in keys.items()}
         _check_match(expected, shapes, source.prefix)
         values = {path: reader.get_tensor(keys[path]) for path in expected}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"checkpoint {source.prefix} cannot be read: {_first_line(error)}"
         ) from None

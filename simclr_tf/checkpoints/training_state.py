@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from simclr_tf.checkpoints.restore import UNREADABLE
 from simclr_tf.errors import UserError
 from simclr_tf.models.network import Network
 
@@ -49,7 +50,7 @@ class TrainingState:
             return None
         try:
             self._checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
+        except (*UNREADABLE, AssertionError) as error:
             reason = (str(error).strip().splitlines() or ["unknown"])[0]
             raise UserError(
                 f"checkpoint {path} cannot be restored ({reason}); remove it to go on from an "

@@ -13,7 +13,7 @@ import numpy as np
 
 import simclr_tf
 
-simclr_tf.stack.quiet_dependencies()
+simclr_tf.stack.import_tensorflow_quietly()
 
 import tensorflow as tf  # noqa: E402
 
