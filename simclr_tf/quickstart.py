@@ -39,7 +39,7 @@ def main() -> int:
     pretrained = [*supervised, f"--checkpoint={FOLDER}/pretrain", "--train_epochs=20"]
     _run(*pretrained, "--fine_tune_after_block=4", model_dir="linear")
     _say("4/6  fine-tune everything")
-    _run(*pretrained, "--learning_rate=0.05", model_dir="finetune")
+    _run(*pretrained, "--learning_rate=0.4", model_dir="finetune")
     _say("5/6  the same network trained from scratch, for comparison")
     for share in SHARES:
         # As many steps for few labels as for many, so that none is cut short.
