@@ -78,7 +78,7 @@ def _run(*flags: str, model_dir: str) -> None:
 
 def _write_digit() -> tuple[Path, int]:
     """Saves a digit of the test split as a PNG file and returns it with its label."""
-    stack.import_tensorflow_quietly()
+    stack.import_tensorflow()
     import tensorflow as tf
 
     from simclr_tf import data

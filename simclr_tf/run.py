@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if extra:
             raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
         config = config_lib.from_flags(values)
-        stack.import_tensorflow_quietly()
+        stack.import_tensorflow()
         # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
         from simclr_tf import workflows
 

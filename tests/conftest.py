@@ -11,7 +11,7 @@ import pytest
 
 from simclr_tf import stack
 
-stack.import_tensorflow_quietly()
+stack.import_tensorflow()
 # Digits are prepared once a machine; TFDS writes aside and renames, so that workers may share it.
 os.environ["TFDS_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"simclr_tf_tests_{os.getuid()}")
 

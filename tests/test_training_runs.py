@@ -220,3 +220,17 @@ def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
     assert all("/2 |" in line for line in progress), done.stderr
     assert done.stdout.startswith("  task  ")
     assert done.stdout.splitlines()[-1] == f"SavedModel: {tmp_path}/saved_model/2"
+
+
+def test_show_views_draws_originals_beside_their_views(run, tmp_path) -> None:
+    assert run("--mode=show_views", "--train_split=train[:8]", f"--model_dir={tmp_path}") == 0
+    sheet = tf.io.decode_png((tmp_path / "views.png").read_bytes()).numpy()
+    assert sheet.shape == (8 * 12, 3 * 12, 3)
+    cells = sheet.reshape(8, 12, 3, 12, 3).transpose(0, 2, 1, 3, 4)[:, :, :8, :8]
+    from simclr_tf import data
+
+    dataset = data.load("digits").builder.as_dataset(split="train[:8]")
+    images = [np.repeat(example["image"], 3, axis=-1) for example in dataset.as_numpy_iterator()]
+    shown = sorted(cell.tobytes() for cell in cells[:, 0])
+    assert shown == sorted(image.tobytes() for image in images)
+    assert all(not np.array_equal(first, second) for first, second in cells[:, 1:])

@@ -11,7 +11,7 @@ import numpy as np
 
 from simclr_tf import stack
 
-stack.import_tensorflow_quietly()
+stack.import_tensorflow()
 
 
 def main() -> None:
