@@ -55,7 +55,7 @@ def main() -> int:
     print(f"  {saved_model} on {image}, which shows a {label}:", flush=True)
     command = [sys.executable, "-c", EMBED, str(saved_model), str(image)]
     # Without TensorFlow's start-up lines, unless it fails.
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     print(done.stdout)
