@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -25,20 +26,20 @@ class StatelessAugmentationLayer(_Base):
 
     Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a
     dictionary: `images`, and if wished `seeds` (int32 `[batch, 2]`, or `[2]` beside a single
-    image), `labels` and anything else, which pass unchanged. The images come out as float32.
+    image), `labels` and anything else, which pass unchanged. The images come out as `dtype`.
     Without `seeds` the layer draws some from its keras-cv random generator.
 
     keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and
     takes `seed=0` for no seed; this class mends the three.
 
     A subclass names `salt`, a number of its own, and `draws`, how many numbers an image needs, and
-    implements `transformations_from` and keras-cv's `augment_images`.
+    implements `transformations_from` and `augment_planes`.
 
     Args:
         seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
             apart: different `seed`s give independent numbers, the same give equal ones.
-        **kwargs: for keras-cv's base layer. `dtype` is float32 unless given, whatever the global
-            policy says: eight bits of bfloat16 are too few for pictures.
+        **kwargs: for keras-cv's base layer. `dtype`, of the output, is float32 unless given,
+            whatever the global policy says: eight bits of bfloat16 are too few to compute with.
     """
 
     salt: int
@@ -53,31 +54,47 @@ class StatelessAugmentationLayer(_Base):
             self._random_generator = tf.random.Generator.from_seed(seed)
         self._stream = zlib.crc32(f"{self.salt}/{seed}".encode()) >> 1
 
-    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> Transformations:
+    def transformations_from(
+        self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> Transformations:
         """Turns an image's numbers into the parameters of its transformation.
 
         Args:
             uniforms: float32 `[batch, draws]` in [0, 1).
-            images: float32 `[batch, H, W, C]`, for their shape.
+            height: of the images, in pixels.
+            width: of the images, in pixels.
 
         Returns:
             The parameters by name, each `[batch, ...]`.
         """
         raise NotImplementedError
 
+    def draw(
+        self, seeds: tf.Tensor, height: int | tf.Tensor = 0, width: int | tf.Tensor = 0
+    ) -> Transformations:
+        """Draws the parameters of images, a function of their seeds; see `transformations_from`.
+
+        Args:
+            seeds: int32 `[batch, 2]`.
+            height: of the images, in pixels; only crops ask for it.
+            width: of the images, in pixels.
+        """
+        return self.transformations_from(
+            stateless.uniform(seeds, self._stream, self.draws), height, width
+        )
+
     def get_random_transformation_batch(
         self,
         batch_size: int | tf.Tensor,
-        images: tf.Tensor | None = None,
+        images: tf.Tensor,
         seeds: tf.Tensor | None = None,
         **unused: Any,
     ) -> Transformations:
-        """Draws every image's parameters, a function of its seed. See `transformations_from`."""
+        """What keras-cv calls to draw every image's parameters; see `draw`."""
         del unused
         if seeds is None:
             seeds = self._random_generator.uniform_full_int([batch_size, 2], dtype=tf.int32)
-        uniforms = stateless.uniform(seeds, self._stream, self.draws)
-        return self.transformations_from(uniforms, images)
+        return self.draw(seeds, length(images, 1), length(images, 2))
 
     def _batch_augment(self, inputs: dict[str, Any]) -> dict[str, Any]:
         images = inputs[IMAGES]
@@ -91,12 +108,25 @@ class StatelessAugmentationLayer(_Base):
         transformations = self.get_random_transformation_batch(
             tf.shape(images)[0], images=images, seeds=inputs.get(SEEDS)
         )
-        return {**inputs, IMAGES: self.augment_images(images, transformations)}
+        augmented = self.augment_images(images, transformations)
+        return {**inputs, IMAGES: tf.cast(augmented, self.compute_dtype)}
+
+    def augment_images(
+        self, images: tf.Tensor, transformations: Transformations, **unused: Any
+    ) -> tf.Tensor:
+        """Changes images, float32 `[batch, H, W, C]`, by their parameters."""
+        del unused
+        planes = tf.transpose(images, [0, 3, 1, 2])
+        return tf.transpose(self.augment_planes(planes, transformations), [0, 2, 3, 1])
+
+    def augment_planes(self, planes: tf.Tensor, transformations: Transformations) -> tf.Tensor:
+        """Does the same to float32 `[batch, C, H, W]`, which is faster to work on."""
+        raise NotImplementedError
 
     def _ensure_inputs_are_compute_dtype(self, inputs: Any) -> Any:
         if not isinstance(inputs, dict):
-            return tf.cast(inputs, self.compute_dtype)
-        return {**inputs, IMAGES: tf.cast(inputs[IMAGES], self.compute_dtype)}
+            return tf.cast(inputs, tf.float32)
+        return {**inputs, IMAGES: tf.cast(inputs[IMAGES], tf.float32)}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
@@ -125,10 +155,10 @@ def check_value_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def check_rgb(images: tf.Tensor) -> None:
-    """Raises ValueError unless the last axis holds three channels."""
-    if images.shape[-1] != 3:
-        raise ValueError(f"expected RGB images [batch, H, W, 3], got {images.shape}")
+def check_rgb(planes: tf.Tensor) -> None:
+    """Raises ValueError unless the second axis holds three channels."""
+    if planes.shape[1] != 3:
+        raise ValueError(f"expected RGB images of 3 channels, got {planes.shape[1]}")
 
 
 def scaled(uniform: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
@@ -143,8 +173,12 @@ def switch(apply: tf.Tensor, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor
     return tf.raw_ops.Select(condition=apply, x=changed, y=images)
 
 
-def spatial_shape(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
-    """Returns height and width: numbers where they are known when tracing, else tensors."""
-    dynamic = tf.shape(images)
-    height, width = images.shape[1], images.shape[2]
-    return dynamic[1] if height is None else height, dynamic[2] if width is None else width
+def where_any(apply: tf.Tensor, change: Callable[[], tf.Tensor], planes: tf.Tensor) -> tf.Tensor:
+    """Returns `change()` if any of `apply`, bool `[batch]`, is true, else saves the work."""
+    return tf.cond(tf.reduce_any(apply), change, lambda: planes)
+
+
+def length(images: tf.Tensor, axis: int) -> int | tf.Tensor:
+    """Returns the length of an axis: a number where it is known when tracing, else a tensor."""
+    static = images.shape[axis]
+    return tf.shape(images)[axis] if static is None else static

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -11,6 +12,7 @@ from simclr_tf.augmentation import base
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 _ORDERS = tuple(itertools.permutations(range(4)))
+_TINY = 1e-20
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
@@ -59,7 +61,9 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         self._factor_range = (max(1 - spread, 0.0), 1 + spread)
         self._hue_range = (-0.2 * self.strength, 0.2 * self.strength)
 
-    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
+    def transformations_from(
+        self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> base.Transformations:
         """Draws what happens to each image.
 
         Returns:
@@ -79,19 +83,14 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
             "hue": base.scaled(uniforms[:, 5], self._hue_range),
         }
 
-    def augment_images(
-        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
-    ) -> tf.Tensor:
-        base.check_rgb(images)
+    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        base.check_rgb(planes)
         if self.strength == 0 or self.probability == 0:
-            return images
+            return planes
         black, white = self.value_range
         # From black = 0 on, the four operations commute with a scale, so white may be anything.
-        # Taking one channel at a time from channels-last memory is several times slower.
-        planes = tf.transpose(images, [0, 3, 1, 2]) - black
-        planes = _jitter(planes, transformations, white - black)
-        jittered = tf.transpose(planes + black, [0, 2, 3, 1])
-        return base.switch(transformations["apply"], jittered, images)
+        jittered = _jitter(planes - black, transformations, white - black) + black
+        return base.switch(transformations["apply"], jittered, planes)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -109,7 +108,7 @@ def _jitter(planes: tf.Tensor, drawn: base.Transformations, white: float) -> tf.
     their order matters only against brightness and contrast, and each belongs to one of three gaps:
     before, between or after these two. Brightness and contrast are one formula.
     """
-    order = drawn["order"]
+    order, apply = drawn["order"], drawn["apply"]
     spreads = tf.cast((order == BRIGHTNESS) | (order == CONTRAST), tf.int32)
     gaps = tf.cumsum(spreads, axis=1, exclusive=True)
     saturation_gap = tf.reduce_sum(tf.where(order == SATURATION, gaps, 0), axis=1)
@@ -117,14 +116,21 @@ def _jitter(planes: tf.Tensor, drawn: base.Transformations, white: float) -> tf.
     is_brightness = tf.reduce_any((order == BRIGHTNESS) & (gaps == 0), axis=1)
 
     for gap in range(3):
-        saturation = tf.where(saturation_gap == gap, drawn["saturation"], 1.0)
-        hue = tf.where(hue_gap == gap, drawn["hue"], 0.0)
-        planes = _shift_saturation_and_hue(planes, saturation, hue)
+        saturate, turn = saturation_gap == gap, hue_gap == gap
+        saturation = tf.where(saturate, drawn["saturation"], 1.0)
+        hue = tf.where(turn, drawn["hue"], 0.0)
+        planes = base.where_any(
+            apply & (saturate | turn),
+            functools.partial(_shift_saturation_and_hue, planes, saturation, hue),
+            planes,
+        )
         if gap < 2:
             factor = tf.where(is_brightness, drawn["brightness"], drawn["contrast"])
-            planes = _spread(planes, factor, is_brightness, white)
+            planes = base.where_any(
+                apply, functools.partial(_spread, planes, factor, is_brightness, white), planes
+            )
             is_brightness = tf.logical_not(is_brightness)
-    return planes
+    return tf.clip_by_value(planes, 0.0, white)  # the last operation may round beyond
 
 
 def _spread(
@@ -142,10 +148,11 @@ def _spread(
 
 
 def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
-    """Multiplies S, up to 1, and turns H, without leaving RGB.
+    """Multiplies S, up to 1, and turns H by at most half a turn, without leaving RGB.
 
     In HSV a channel is V - chroma * (1 - ramp(H)), where ramp is the channel's share, from 0 to 1:
-    so V, the chroma (V times S) and H, in sixths of a turn, are all that is needed.
+    so V, the chroma (V times S) and H, in sixths of a turn, are all that is needed. H is kept
+    multiplied by the chroma, which saves divisions: a sixth of a turn is one chroma.
     """
     factor = factor[:, tf.newaxis, tf.newaxis]
     sixths = 6 * turns[:, tf.newaxis, tf.newaxis]
@@ -153,21 +160,21 @@ def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Te
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     # Grey has no hue; any will do, because its chroma is 0.
-    inverse = 1 / tf.where(chroma > 0, chroma, 1.0)
-    hue = tf.where(
-        red == value,
-        (green - blue) * inverse,
-        tf.where(green == value, (blue - red) * inverse + 2, (red - green) * inverse + 4),
-    )
-    hue += sixths
-    hue -= 6 * tf.floor(hue / 6)
-    chroma = tf.minimum(chroma * factor, value)
+    factor = tf.minimum(factor, value / tf.maximum(chroma, _TINY))
+    is_red, is_green = red >= value, green >= value
+    within = tf.where(is_red, green - blue, tf.where(is_green, blue - red, red - green))
+    sector = tf.where(is_red, 0.0, tf.where(is_green, 2.0, 4.0))
+    chroma *= factor
+    hue = within * factor + (sector + sixths) * chroma
+    turn = 6 * chroma
+    hue = tf.where(hue < 0, hue + turn, hue)
+    hue = tf.where(hue > turn, hue - turn, hue)
     low = value - chroma
     return tf.stack(
         [
-            low + chroma * tf.clip_by_value(tf.abs(hue - 3) - 1, 0.0, 1.0),
-            low + chroma * tf.clip_by_value(2 - tf.abs(hue - 2), 0.0, 1.0),
-            low + chroma * tf.clip_by_value(2 - tf.abs(hue - 4), 0.0, 1.0),
+            low + tf.clip_by_value(tf.abs(hue - 3 * chroma) - chroma, 0.0, chroma),
+            low + tf.clip_by_value(2 * chroma - tf.abs(hue - 2 * chroma), 0.0, chroma),
+            low + tf.clip_by_value(2 * chroma - tf.abs(hue - 4 * chroma), 0.0, chroma),
         ],
         axis=1,
     )

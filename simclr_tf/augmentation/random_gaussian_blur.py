@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.augmentation import base
-from simclr_tf.augmentation.separable import apply_rows_and_columns
+from simclr_tf.augmentation.separable import mix_within_band
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
@@ -52,32 +52,31 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         if self.sigma_range[0] <= 0:
             raise ValueError(f"sigma_range must be positive, got {sigma_range}")
 
-    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
+    def transformations_from(
+        self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> base.Transformations:
         """Draws `apply`, bool `[batch]`, and `sigma`, float32 `[batch]`, in pixels."""
         return {
             "apply": uniforms[:, 0] < self.probability,
             "sigma": base.scaled(uniforms[:, 1], self.sigma_range),
         }
 
-    def augment_images(
-        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
-    ) -> tf.Tensor:
-        height, width = base.spatial_shape(images)
+    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        height, width = base.length(planes, 2), base.length(planes, 3)
         radius = height // 10 // 2
         if isinstance(radius, int) and radius == 0:
-            return images
-        offsets = tf.range(-radius, radius + 1)
-        distances = tf.cast(offsets, tf.float32) / transformations["sigma"][:, tf.newaxis]
-        kernel = tf.exp(-0.5 * distances * distances)
-        kernel /= tf.reduce_sum(kernel, axis=1, keepdims=True)
-        # A kernel of one tap copies the image exactly, without a second pass over the pixels.
-        copy = tf.cast(offsets == 0, tf.float32)
-        kernel = tf.where(transformations["apply"][:, tf.newaxis], kernel, copy)
-        return apply_rows_and_columns(
-            images,
-            _blurring_weights(kernel, offsets, height),
-            _blurring_weights(kernel, offsets, width),
-        )
+            return planes
+        apply = transformations["apply"]
+
+        def blur() -> tf.Tensor:
+            rows = _blurring_matrices(transformations["sigma"], radius, height)
+            columns = rows
+            if height is not width:
+                columns = _blurring_matrices(transformations["sigma"], radius, width)
+            blurred = mix_within_band(planes, rows, columns, radius)
+            return base.switch(apply, blurred, planes)
+
+        return base.where_any(apply, blur, planes)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -87,8 +86,25 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         }
 
 
-def _blurring_weights(kernel: tf.Tensor, offsets: tf.Tensor, length: int | tf.Tensor) -> tf.Tensor:
-    """Writes a convolution with repeated borders as matrices, float32 `[batch, length, length]`."""
+def _blurring_matrices(
+    sigma: tf.Tensor, radius: int | tf.Tensor, length: int | tf.Tensor
+) -> tf.Tensor:
+    """Writes convolutions with repeated borders as matrices, float32 `[batch, length, length]`."""
+    taps = tf.range(-radius, radius + 1)
+    kernel = _gaussian(taps, sigma)
+    total = tf.reduce_sum(kernel, axis=1)[:, tf.newaxis, tf.newaxis]
     pixels = tf.range(length)
-    sources = tf.clip_by_value(pixels + offsets[:, tf.newaxis], 0, length - 1)
-    return tf.einsum("bt,toi->boi", kernel, tf.one_hot(sources, length))
+    offsets = pixels - pixels[:, tf.newaxis]
+    band = _gaussian(offsets, sigma[:, tf.newaxis])
+    band = tf.where(tf.abs(offsets) <= radius, band, 0.0)
+    # Taps beyond a border read the pixel at it.
+    reach = pixels + taps[:, tf.newaxis]
+    before = tf.linalg.matmul(kernel, tf.cast(reach < 0, tf.float32))[:, :, tf.newaxis]
+    after = tf.linalg.matmul(kernel, tf.cast(reach >= length, tf.float32))[:, :, tf.newaxis]
+    first, last = tf.cast(pixels == 0, tf.float32), tf.cast(pixels == length - 1, tf.float32)
+    return (band + before * first + after * last) / total
+
+
+def _gaussian(offsets: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    distances = tf.cast(offsets, tf.float32) / sigma[..., tf.newaxis]
+    return tf.exp(-0.5 * distances * distances)

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from simclr_tf.augmentation import base
 
+_LUMA = (0.2989, 0.5870, 0.1140)
+
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomGrayscale(base.StatelessAugmentationLayer):
@@ -34,16 +36,22 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
         super().__init__(seed=seed, **kwargs)
         self.probability = base.check_probability(probability)
 
-    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
+    def transformations_from(
+        self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> base.Transformations:
         """Decides who loses colour: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
-    def augment_images(
-        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
-    ) -> tf.Tensor:
-        base.check_rgb(images)
-        gray = tf.broadcast_to(tf.image.rgb_to_grayscale(images), tf.shape(images))
-        return base.switch(transformations["apply"], gray, images)
+    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        base.check_rgb(planes)
+        apply = transformations["apply"]
+
+        def take_colour() -> tf.Tensor:
+            red, green, blue = tf.unstack(planes, axis=1)
+            luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+            return base.switch(apply, tf.stack([luma] * 3, axis=1), planes)
+
+        return base.where_any(apply, take_colour, planes)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

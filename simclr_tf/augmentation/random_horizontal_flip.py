@@ -34,18 +34,14 @@ class RandomHorizontalFlip(base.StatelessAugmentationLayer):
         super().__init__(seed=seed, **kwargs)
         self.probability = base.check_probability(probability)
 
-    def transformations_from(self, uniforms: tf.Tensor, images: tf.Tensor) -> base.Transformations:
+    def transformations_from(
+        self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> base.Transformations:
         """Decides who is flipped: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
-    def augment_images(
-        self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
-    ) -> tf.Tensor:
-        # TensorFlow has a fast reverse for rank 3 and the middle axis.
-        shape = tf.shape(images)
-        rows = tf.reshape(images, [-1, shape[2], shape[3]])
-        flipped = tf.reshape(tf.reverse(rows, axis=[1]), shape)
-        return base.switch(transformations["apply"], flipped, images)
+    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        return base.switch(transformations["apply"], tf.reverse(planes, axis=[3]), planes)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

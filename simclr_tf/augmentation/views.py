@@ -9,56 +9,156 @@ from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
-from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
+from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop, crop_and_resize
+from simclr_tf.augmentation.separable import crop_by_matrices
 
-_UNIT = (0.0, 1.0)
 
+class Views:
+    """Crops and flips every image once a view, scales to [0, 1], then distorts.
 
-class _Views:
-    """Crops each image once a view, scales to [0, 1], then runs further layers over all views."""
+    A view depends on the image and its seed alone, whichever way it is made: `views(images, seeds)`
+    for a batch of one size, `of_one` for an image of any size, or `crop_one` on the host and
+    `distort` on an accelerator. Where there is one view, the axis of views is left out.
+
+    Attributes:
+        crop: the first layer.
+        flip: the second.
+        distortions: the layers after these.
+    """
 
     def __init__(
         self,
         image_size: int,
         *,
         views: int,
-        color_jitter_strength: float,
-        use_blur: bool,
+        distortions: list[base.StatelessAugmentationLayer],
         value_range: tuple[float, float],
     ) -> None:
         self.image_size = image_size
+        self.views = views
         self.value_range = base.check_value_range(value_range)
-        self._views = views
-        self._crop = RandomResizedCrop(image_size, image_size, value_range=self.value_range)
-        self.layers: list[base.StatelessAugmentationLayer] = [RandomHorizontalFlip()]
-        if color_jitter_strength > 0:
-            self.layers.append(RandomColorJitter(_UNIT, strength=color_jitter_strength))
-            self.layers.append(RandomGrayscale())
-        if use_blur:
-            self.layers.append(RandomGaussianBlur())
+        self.crop = RandomResizedCrop(image_size, image_size, value_range=self.value_range)
+        self.flip = RandomHorizontalFlip()
+        self.distortions = distortions
+        # XLA makes one pass over the pixels of many small operations.
+        self._of_batch = tf.function(self._make_batch, jit_compile=True)
+        self._distort = tf.function(self._distort_planes, jit_compile=True)
+        self._draw_one = tf.function(self._draw_boxes, jit_compile=True)
 
-    def _augment(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Makes the views, float32 `[batch, views, size, size, 3]`."""
-        images = tf.cast(images, tf.float32)
-        seeds = tf.convert_to_tensor(seeds)
-        seeds = stateless.fold_in(seeds[:, tf.newaxis, :], tf.range(self._views))
-        # Images may be far larger than crops, so they are not repeated for each view.
-        crops = [
-            self._crop({base.IMAGES: images, base.SEEDS: seeds[:, view]})[base.IMAGES]
-            for view in range(self._views)
+    def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Makes the views of images of one size.
+
+        Args:
+            images: `[batch, H, W, 3]`, any numeric type, in `value_range`.
+            seeds: int32 `[batch, 2]`.
+
+        Returns:
+            float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
+        """
+        images = tf.convert_to_tensor(images)
+        views = self._of_batch(images, tf.convert_to_tensor(seeds))
+        return tf.ensure_shape(views, images.shape[:1] + self._shape)
+
+    def of_one(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Makes the views of one image, on the host.
+
+        Args:
+            image: `[H, W, 3]`, any numeric type, in `value_range`.
+            seed: int32 `[2]`.
+
+        Returns:
+            float32 `[views, image_size, image_size, 3]` in [0, 1].
+        """
+        crops, seeds = self._crop_one(image, seed)
+        # View by view, so that what one view does not need is left out.
+        views = [
+            self._distort(crops[view : view + 1], seeds[view : view + 1])
+            for view in range(self.views)
         ]
-        shape = [self.image_size, self.image_size, 3]
+        return tf.reshape(tf.concat(views, axis=0), self._shape)
+
+    def crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Crops, resizes and flips as `of_one` does, and stops there.
+
+        Returns:
+            `[views, image_size, image_size, 3]` of the image's type, rounded if that is integer.
+        """
+        crops, _ = self._crop_one(image, seed)
+        if image.dtype.is_integer:
+            crops = tf.round(crops)
+        return tf.reshape(tf.cast(crops, image.dtype), self._shape)
+
+    def distort(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Goes on from a batch of `crop_one`.
+
+        Args:
+            crops: `[batch, views, image_size, image_size, 3]` in `value_range`.
+            seeds: int32 `[batch, 2]`, those of the crops.
+
+        Returns:
+            The same shape, float32, in [0, 1].
+        """
+        flat = tf.reshape(crops, [-1, self.image_size, self.image_size, 3])
+        views = self._distort(tf.cast(flat, tf.float32), self._seeds(seeds))
+        return tf.reshape(views, [-1, *self._shape])
+
+    @property
+    def _shape(self) -> list[int]:
+        views = [self.views] if self.views > 1 else []
+        return [*views, self.image_size, self.image_size, 3]
+
+    def _seeds(self, seeds: tf.Tensor) -> tf.Tensor:
+        """Derives a seed for each view, int32 `[batch * views, 2]`."""
+        seeds = stateless.fold_in(seeds[:, tf.newaxis, :], tf.range(self.views))
+        return tf.reshape(seeds, [-1, 2])
+
+    def _crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns float32 `[views, image_size, image_size, 3]` and the seeds `[views, 2]`."""
+        seeds, boxes, flips = self._draw_one(seed, tf.shape(image))
+        crops = []
+        for view in range(self.views):
+            box = {name: value[view] for name, value in boxes.items()}
+            crop = crop_and_resize(image, box, (self.image_size, self.image_size))
+            crops.append(tf.cond(flips[view], lambda c=crop: c[:, ::-1], lambda c=crop: c))
+        return tf.clip_by_value(tf.stack(crops), *self.value_range), seeds
+
+    @tf.autograph.experimental.do_not_convert
+    def _draw_boxes(
+        self, seed: tf.Tensor, shape: tf.Tensor
+    ) -> tuple[tf.Tensor, base.Transformations, tf.Tensor]:
+        seeds = self._seeds(seed[tf.newaxis])
+        return seeds, self.crop.draw(seeds, shape[0], shape[1]), self.flip.draw(seeds)["apply"]
+
+    @tf.autograph.experimental.do_not_convert
+    def _make_batch(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        seeds = self._seeds(seeds)
+        height, width = base.length(images, 1), base.length(images, 2)
+        rows, columns = self.crop.matrices(self.crop.draw(seeds, height, width), height, width)
+        flipped = tf.reverse(columns, axis=[1])
+        columns = base.switch(self.flip.draw(seeds)["apply"], flipped, columns)
+        size = self.image_size
+        planes = crop_by_matrices(
+            images,
+            tf.reshape(rows, [-1, self.views, size, height]),
+            tf.reshape(columns, [-1, self.views, size, width]),
+        )
+        planes = tf.clip_by_value(planes, *self.value_range)
+        return tf.reshape(self._finish(planes, seeds), [-1, *self._shape])
+
+    @tf.autograph.experimental.do_not_convert
+    def _distort_planes(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return self._finish(tf.transpose(crops, [0, 3, 1, 2]), seeds)
+
+    def _finish(self, planes: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Scales and distorts planes; returns images `[n, image_size, image_size, 3]`."""
         low, high = self.value_range
-        views = tf.reshape(tf.stack(crops, axis=1), [-1, *shape])
-        views = (views - low) / (high - low)
-        batch = {base.IMAGES: views, base.SEEDS: tf.reshape(seeds, [-1, 2])}
-        for layer in self.layers:
-            batch = layer(batch)
-        views = tf.reshape(batch[base.IMAGES], [-1, self._views, *shape])
-        return tf.ensure_shape(views, [images.shape[0], self._views, *shape])
+        planes = (planes - low) / (high - low)
+        for layer in self.distortions:
+            planes = layer.augment_planes(planes, layer.draw(seeds))
+        return tf.transpose(planes, [0, 2, 3, 1])
 
 
-class SimCLRViews(_Views):
+class SimCLRViews(Views):
     """Makes an image's two views (SimCLR, section 2.1 and appendix A).
 
     In the paper's order: crop and flip, colour jitter, greyscale, blur.
@@ -79,28 +179,16 @@ class SimCLRViews(_Views):
         use_blur: bool = True,
         value_range: tuple[float, float] = (0, 255),
     ) -> None:
-        super().__init__(
-            image_size,
-            views=2,
-            color_jitter_strength=color_jitter_strength,
-            use_blur=use_blur,
-            value_range=value_range,
-        )
-
-    def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Makes both views of a batch. An image's views depend on the image and its seed alone.
-
-        Args:
-            images: `[batch, H, W, 3]`, any numeric type, in `value_range`.
-            seeds: int32 `[batch, 2]`.
-
-        Returns:
-            float32 `[batch, 2, image_size, image_size, 3]` in [0, 1].
-        """
-        return self._augment(images, seeds)
+        distortions: list[base.StatelessAugmentationLayer] = []
+        if color_jitter_strength > 0:
+            distortions.append(RandomColorJitter((0.0, 1.0), strength=color_jitter_strength))
+            distortions.append(RandomGrayscale())
+        if use_blur:
+            distortions.append(RandomGaussianBlur())
+        super().__init__(image_size, views=2, distortions=distortions, value_range=value_range)
 
 
-class SupervisedView(_Views):
+class SupervisedView(Views):
     """Makes one view by crop and flip alone, to train a classifier (SimCLR, appendix B.5).
 
     Args:
@@ -109,22 +197,4 @@ class SupervisedView(_Views):
     """
 
     def __init__(self, image_size: int, *, value_range: tuple[float, float] = (0, 255)) -> None:
-        super().__init__(
-            image_size,
-            views=1,
-            color_jitter_strength=0.0,
-            use_blur=False,
-            value_range=value_range,
-        )
-
-    def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Makes the view of every image in a batch.
-
-        Args:
-            images: `[batch, H, W, 3]`, any numeric type, in `value_range`.
-            seeds: int32 `[batch, 2]`.
-
-        Returns:
-            float32 `[batch, image_size, image_size, 3]` in [0, 1].
-        """
-        return self._augment(images, seeds)[:, 0]
+        super().__init__(image_size, views=1, distortions=[], value_range=value_range)

@@ -129,11 +129,9 @@ def test_unseeded_layers_differ(make_layer, images):
 
 
 def test_constructor_seeds_tell_layers_of_one_class_apart(seeds):
-    given_seeds, given = tf.constant(seeds(4000)), tf.zeros([4000, 2, 2, 3])
+    given_seeds = tf.constant(seeds(4000))
     applied = [
-        augmentation.RandomHorizontalFlip(seed=seed).get_random_transformation_batch(
-            4000, images=given, seeds=given_seeds
-        )["apply"]
+        augmentation.RandomHorizontalFlip(seed=seed).draw(given_seeds)["apply"]
         for seed in (None, 1, 2)
     ]
     correlation = np.corrcoef(np.stack(applied).astype(float))
@@ -141,11 +139,8 @@ def test_constructor_seeds_tell_layers_of_one_class_apart(seeds):
 
 
 def test_equal_seeds_are_independent_in_different_layers(seeds):
-    given_seeds, given = tf.constant(seeds(4000)), tf.zeros([4000, 2, 2, 3])
-    applied = [
-        LAYERS[name]().get_random_transformation_batch(4000, images=given, seeds=given_seeds)
-        for name in ("flip", "jitter", "grayscale", "blur")
-    ]
+    given_seeds = tf.constant(seeds(4000))
+    applied = [LAYERS[name]().draw(given_seeds) for name in ("flip", "jitter", "grayscale", "blur")]
     correlation = np.corrcoef(np.stack([drawn["apply"] for drawn in applied]).astype(float))
     assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(4000)
 
@@ -169,6 +164,14 @@ def test_float32_whatever_the_global_policy(make_layer, images, seeds):
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     np.testing.assert_array_equal(output, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_rounds_the_result_and_nothing_before(make_layer, images, seeds, dtype):
+    expected = tf.cast(call(make_layer(), images(3, 22, 16), seeds(3)), dtype)
+    output = call(make_layer(dtype=dtype), images(3, 22, 16), seeds(3))
+    assert output.dtype == dtype
+    np.testing.assert_array_equal(tf.cast(output, "float32"), tf.cast(expected, "float32"))
 
 
 def test_boxes_are_refused_where_pixels_move(images, seeds):

@@ -27,7 +27,7 @@ def jitter_with_tf_image(image, drawn, index):
 
 
 def draw(layer, seeds):
-    drawn = layer.get_random_transformation_batch(len(seeds), seeds=tf.constant(seeds))
+    drawn = layer.draw(tf.constant(seeds))
     return {name: value.numpy() for name, value in drawn.items()}
 
 

@@ -25,7 +25,7 @@ def test_blur_equals_numpy(images, seeds, shape, radius):
     layer = RandomGaussianBlur(0.7)
     given = images(10, *shape[:1], max(shape[1], 2))[:, :, : shape[1]]
     output = layer({"images": given, "seeds": seeds(10)})["images"].numpy()
-    drawn = layer.get_random_transformation_batch(10, images=given, seeds=tf.constant(seeds(10)))
+    drawn = layer.draw(tf.constant(seeds(10)))
     apply, sigma = drawn["apply"].numpy(), drawn["sigma"].numpy()
     assert 0 < apply.sum() < 10
     for index in range(10):
@@ -41,7 +41,7 @@ def test_inside_equals_a_zero_padded_convolution(images, seeds):
     layer = RandomGaussianBlur(1.0)
     given = (images(1, 60, 60) / 255).astype(np.float32)
     output = layer({"images": given, "seeds": seeds(1)})["images"].numpy()
-    drawn = layer.get_random_transformation_batch(1, images=given, seeds=tf.constant(seeds(1)))
+    drawn = layer.draw(tf.constant(seeds(1)))
     kernel = np.exp(-(np.arange(-3, 4) ** 2) / (2 * float(drawn["sigma"][0]) ** 2))
     square = np.outer(kernel, kernel) / kernel.sum() ** 2
     filters = np.tile(square[:, :, np.newaxis, np.newaxis], [1, 1, 3, 1]).astype(np.float32)
@@ -60,9 +60,7 @@ def test_images_below_twenty_pixels_are_left_alone(images, seeds):
 
 
 def test_rate_and_strength_are_the_papers(seeds):
-    drawn = RandomGaussianBlur().get_random_transformation_batch(
-        10_000, seeds=tf.constant(seeds(10_000))
-    )
+    drawn = RandomGaussianBlur().draw(tf.constant(seeds(10_000)))
     assert abs(drawn["apply"].numpy().mean() - 0.5) < 4 * 0.5 / 100
     sigma = np.sort(drawn["sigma"].numpy())
     expected = 0.1 + 1.9 * (np.arange(10_000) + 0.5) / 10_000

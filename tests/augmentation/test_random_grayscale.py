@@ -12,7 +12,7 @@ def test_grayscale_is_the_luma(images, seeds):
     layer = RandomGrayscale(0.5)
     given = images(20, 5, 7).astype(np.float32)
     output = layer({"images": given, "seeds": seeds(20)})["images"].numpy()
-    drawn = layer.get_random_transformation_batch(20, images=given, seeds=tf.constant(seeds(20)))
+    drawn = layer.draw(tf.constant(seeds(20)))
     apply = drawn["apply"].numpy()
     luma = given @ np.array([0.2989, 0.5870, 0.1140], np.float32)  # ITU-R BT.601
     expected = np.repeat(luma[..., np.newaxis], 3, axis=-1)
@@ -22,7 +22,5 @@ def test_grayscale_is_the_luma(images, seeds):
 
 
 def test_a_fifth_of_the_images_lose_colour(seeds):
-    drawn = RandomGrayscale().get_random_transformation_batch(
-        10_000, seeds=tf.constant(seeds(10_000))
-    )
+    drawn = RandomGrayscale().draw(tf.constant(seeds(10_000)))
     assert abs(drawn["apply"].numpy().mean() - 0.2) < 4 * 0.4 / 100

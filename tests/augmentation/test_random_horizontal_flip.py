@@ -12,7 +12,7 @@ def test_flip_equals_numpy(images, seeds):
     layer = RandomHorizontalFlip()
     given = images(20, 5, 7)
     output = layer({"images": given, "seeds": seeds(20)})["images"].numpy()
-    drawn = layer.get_random_transformation_batch(20, images=given, seeds=tf.constant(seeds(20)))
+    drawn = layer.draw(tf.constant(seeds(20)))
     apply = drawn["apply"].numpy()
     np.testing.assert_array_equal(output[apply], given[apply, :, ::-1])
     np.testing.assert_array_equal(output[~apply], given[~apply])
@@ -20,9 +20,7 @@ def test_flip_equals_numpy(images, seeds):
 
 
 def test_half_of_the_images_are_flipped(seeds):
-    drawn = RandomHorizontalFlip().get_random_transformation_batch(
-        10_000, seeds=tf.constant(seeds(10_000))
-    )
+    drawn = RandomHorizontalFlip().draw(tf.constant(seeds(10_000)))
     assert abs(drawn["apply"].numpy().mean() - 0.5) < 4 * 0.5 / 100
 
 

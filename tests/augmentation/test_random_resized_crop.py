@@ -12,10 +12,7 @@ UNIT = (0.0, 1.0)
 
 
 def draw(layer, shape, seeds):
-    empty = tf.zeros([1, *shape, 3])  # only the shape matters
-    drawn = layer.get_random_transformation_batch(
-        len(seeds), images=empty, seeds=tf.constant(seeds)
-    )
+    drawn = layer.draw(tf.constant(seeds), *shape)
     return {name: value.numpy() for name, value in drawn.items()}
 
 
