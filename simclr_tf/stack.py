@@ -14,9 +14,11 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 
-START_UP_LINES = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
+_QUIET = "3"
+_NOTES = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
 def choose_keras() -> None:
@@ -34,16 +36,34 @@ def import_tensorflow() -> None:
     """
     # Where the processor has AVX2 only, TensorFlow leaves oneDNN out, and trains 2.7 times slower.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _QUIET)
+    with _without_notes():
+        importlib.import_module("tensorflow")
+
+
+def start_xla() -> None:
+    """Compiles something, so that XLA says now, unheard, what it says once a process.
+
+    Call after devices have been chosen.
+    """
+    import tensorflow as tf
+
+    with _without_notes():
+        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(0))
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Drops what TensorFlow notes from C++ before it heeds TF_CPP_MIN_LOG_LEVEL."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _QUIET:
+        yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    # TensorFlow 2.21 writes some lines before it reads that level, from C++: past sys.stderr.
     sys.stderr.flush()
     with tempfile.TemporaryFile() as lines:
         terminal = os.dup(2)
         os.dup2(lines.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            yield
         finally:
             sys.stderr.flush()
             os.dup2(terminal, 2)
@@ -52,7 +72,7 @@ def import_tensorflow() -> None:
             sys.stderr.writelines(
                 line
                 for line in lines.read().decode(errors="replace").splitlines(keepends=True)
-                if not line.startswith(START_UP_LINES)
+                if not line.startswith(_NOTES)
             )
 
 

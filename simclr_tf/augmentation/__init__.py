@@ -8,6 +8,7 @@ from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
+from simclr_tf.augmentation.random_solarize import RandomSolarize
 from simclr_tf.augmentation.views import SimCLRViews, SupervisedView
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
+    "RandomSolarize",
     "SimCLRViews",
     "StatelessAugmentationLayer",
     "SupervisedView",

@@ -28,7 +28,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
     authors' code calls `tf.image.sample_distorted_bounding_box`, which draws the box's height
     uniformly instead, among those that fit, and there covers a tenth of the area at least.
 
-    Resizing equals `tf.image.resize(crop, method="bicubic")`: no antialiasing, no pixels from
+    Resizing equals `tf.image.resize(crop, method="bicubic", antialias=antialias)`: no pixels from
     outside the box. Bicubic weights overshoot at edges, so the result is clipped to `value_range`.
 
     Identity: `area_range=(1, 1)`, `aspect_ratio_range=(1, 1)` and the images' own size.
@@ -41,6 +41,8 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         aspect_ratio_range: smallest and largest width / height of the box, as a multiple of the
             output's width / height.
         attempts: how many boxes to draw before taking the whole image.
+        antialias: whether a box larger than the output is smoothed while it shrinks. The authors'
+            code does not.
         seed: see `StatelessAugmentationLayer`.
         **kwargs: for keras-cv's base layer.
 
@@ -60,6 +62,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         area_range: tuple[float, float] = (0.08, 1.0),
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         attempts: int = 10,
+        antialias: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -77,6 +80,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         if self.aspect_ratio_range[0] <= 0:
             raise ValueError(f"aspect_ratio_range must be positive, got {aspect_ratio_range}")
         self.attempts = attempts
+        self.antialias = antialias
         self.draws = 2 + 2 * attempts
 
     def transformations_from(
@@ -124,10 +128,12 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         Returns:
             float32 `[batch, self.height, height]` and `[batch, self.width, width]`.
         """
-        return (
-            resampling_weights(boxes["top"], boxes["box_height"], height, self.height),
-            resampling_weights(boxes["left"], boxes["box_width"], width, self.width),
+        intervals = (
+            (boxes["top"], boxes["box_height"], height, self.height),
+            (boxes["left"], boxes["box_width"], width, self.width),
         )
+        rows, columns = (resampling_weights(*i, antialias=self.antialias) for i in intervals)
+        return rows, columns
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -138,6 +144,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
             "area_range": self.area_range,
             "aspect_ratio_range": self.aspect_ratio_range,
             "attempts": self.attempts,
+            "antialias": self.antialias,
         }
 
 
@@ -159,7 +166,12 @@ def crop_and_resize(
 
 
 def resampling_weights(
-    begin: tf.Tensor, size: tf.Tensor, length: int | tf.Tensor, output_length: int
+    begin: tf.Tensor,
+    size: tf.Tensor,
+    length: int | tf.Tensor,
+    output_length: int,
+    *,
+    antialias: bool = False,
 ) -> tf.Tensor:
     """Weights of input pixels in a bicubically resized interval, along one axis.
 
@@ -168,6 +180,7 @@ def resampling_weights(
         size: int32 `[batch]`, its number of pixels.
         length: number of input pixels.
         output_length: number of output pixels.
+        antialias: whether to widen the kernel where the interval shrinks.
 
     Returns:
         float32 `[batch, output_length, length]`. Each row sums to 1 and is 0 outside the interval.
@@ -175,12 +188,16 @@ def resampling_weights(
     size = tf.cast(size, tf.float32)[:, tf.newaxis]
     begin = tf.cast(begin, tf.float32)[:, tf.newaxis]
     centres = tf.range(output_length, dtype=tf.float32) + 0.5
-    positions = centres * (size / output_length) - 0.5
-    whole = tf.floor(positions)
-    positions = whole + tf.round((positions - whole) * _KERNEL_STEPS) / _KERNEL_STEPS
+    scale = size / output_length
+    positions = centres * scale - 0.5
+    if not antialias:
+        whole = tf.floor(positions)
+        positions = whole + tf.round((positions - whole) * _KERNEL_STEPS) / _KERNEL_STEPS
     pixels = tf.cast(tf.range(length), tf.float32) - begin
 
     distance = tf.abs(positions[:, :, tf.newaxis] - pixels[:, tf.newaxis, :])
+    if antialias:
+        distance /= tf.maximum(scale, 1.0)[:, :, tf.newaxis]
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     kernel = tf.where(distance < 1, near, tf.where(distance < 2, far, 0.0))

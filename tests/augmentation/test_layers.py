@@ -15,6 +15,7 @@ LAYERS = {
     "flip": lambda **kw: augmentation.RandomHorizontalFlip(0.4, **kw),
     "jitter": lambda **kw: augmentation.RandomColorJitter(BYTE, 0.7, 0.6, **kw),
     "grayscale": lambda **kw: augmentation.RandomGrayscale(0.3, **kw),
+    "solarize": lambda **kw: augmentation.RandomSolarize(BYTE, 0.4, threshold=0.6, **kw),
     "blur": lambda **kw: augmentation.RandomGaussianBlur(0.6, sigma_range=(0.2, 1.5), **kw),
 }
 IDENTITIES = [
@@ -25,6 +26,7 @@ IDENTITIES = [
     augmentation.RandomColorJitter(BYTE, strength=0),
     augmentation.RandomColorJitter(BYTE, probability=0),
     augmentation.RandomGrayscale(0),
+    augmentation.RandomSolarize(BYTE, 0),
     augmentation.RandomGaussianBlur(0),
 ]
 CROP_ATOL = 2e-3  # of 255: single precision, in whatever order a compiler adds
@@ -140,9 +142,12 @@ def test_constructor_seeds_tell_layers_of_one_class_apart(seeds):
 
 def test_equal_seeds_are_independent_in_different_layers(seeds):
     given_seeds = tf.constant(seeds(4000))
-    applied = [LAYERS[name]().draw(given_seeds) for name in ("flip", "jitter", "grayscale", "blur")]
+    applied = [
+        LAYERS[name]().draw(given_seeds)
+        for name in ("flip", "jitter", "grayscale", "solarize", "blur")
+    ]
     correlation = np.corrcoef(np.stack([drawn["apply"] for drawn in applied]).astype(float))
-    assert np.abs(correlation - np.eye(4)).max() < 4 / np.sqrt(4000)
+    assert np.abs(correlation - np.eye(5)).max() < 4 / np.sqrt(4000)
 
 
 def test_layers_compose_in_a_keras_cv_augmenter(images, seeds):
@@ -196,6 +201,7 @@ def test_boxes_are_refused_where_pixels_move(images, seeds):
         lambda: augmentation.RandomColorJitter(BYTE, strength=-1),
         lambda: augmentation.RandomColorJitter((255, 0)),
         lambda: augmentation.RandomGrayscale(-0.1),
+        lambda: augmentation.RandomSolarize(BYTE, threshold=1.1),
         lambda: augmentation.RandomGaussianBlur(sigma_range=(0, 1)),
         lambda: augmentation.RandomGrayscale()(tf.zeros([2, 4, 4, 1])),
         lambda: augmentation.RandomColorJitter(BYTE)(tf.zeros([2, 4, 4, 1])),

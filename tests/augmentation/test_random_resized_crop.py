@@ -16,12 +16,13 @@ def draw(layer, shape, seeds):
     return {name: value.numpy() for name, value in drawn.items()}
 
 
+@pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize(
     ("shape", "size"), [((32, 32), (32, 32)), ((45, 60), (24, 24)), ((37, 21), (56, 40))]
 )
-def test_crop_equals_tf_image(images, seeds, shape, size):
+def test_crop_equals_tf_image(images, seeds, shape, size, antialias):
     given = (images(24, *shape) / 255).astype(np.float32)
-    layer = RandomResizedCrop(*size, value_range=UNIT)
+    layer = RandomResizedCrop(*size, value_range=UNIT, antialias=antialias)
     output = layer({"images": given, "seeds": seeds(24)})["images"].numpy()
     boxes = draw(layer, shape, seeds(24))
     assert output.shape == (24, *size, 3)
@@ -30,7 +31,8 @@ def test_crop_equals_tf_image(images, seeds, shape, size):
             int(boxes[name][index]) for name in ("top", "left", "box_height", "box_width")
         )
         crop = tf.image.crop_to_bounding_box(image, top, left, height, width)
-        expected = np.clip(tf.image.resize(crop, size, method="bicubic"), 0, 1)
+        resized = tf.image.resize(crop, size, method="bicubic", antialias=antialias)
+        expected = np.clip(resized, 0, 1)
         np.testing.assert_allclose(output[index], expected, atol=1e-5)
 
 
