@@ -172,12 +172,15 @@ def _fit(
         total=plan.train_steps,
         views=config.train_batch_size * (2 if config.pretraining else 1),
     )
-    model.fit(
-        session.strategy.distribute_datasets_from_function(input_fn),
-        steps_per_epoch=plan.train_steps - start,
-        verbose=0,
-        callbacks=[bar, journal],
-    )
+    try:
+        model.fit(
+            session.strategy.distribute_datasets_from_function(input_fn),
+            steps_per_epoch=plan.train_steps - start,
+            verbose=0,
+            callbacks=[bar, journal],
+        )
+    finally:
+        bar.close()
 
 
 def sample_views(session: Session, transform: Any, count: int = 8) -> tf.Tensor:
