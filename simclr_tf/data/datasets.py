@@ -1,22 +1,31 @@
-"""Opens image data sets by name: TFDS's, or the bundled digits."""
+"""Opens image data sets by name: TFDS's, the bundled digits, or a folder of pictures."""
 
 from __future__ import annotations
 
 import os
 
-from simclr_tf.data import preparation
+from simclr_tf.data import folder, preparation
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.tfds_dataset import TfdsDataset, check_features
 from simclr_tf.errors import UserError
 
 
-def load(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> ImageDataset:
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    folder_labels: str = "none",
+    on_bad_image: str = "skip",
+) -> ImageDataset:
     """Opens an image data set, preparing it first where it is not there yet.
 
     Args:
-      name: a TFDS name, `name[/config][:version]`; `digits` needs no download.
+      name: a TFDS name, `name[/config][:version]`; `digits` needs no download. Or `folder:PATH`, a
+        tree of picture files, local or `gs://`.
       data_dir: folder that holds `<name>/`, local or `gs://`; None means TFDS's own default
         (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`). Written to only for preparing.
+      folder_labels: where the labels of `folder:PATH` come from; see `folder_labels.py`.
+      on_bad_image: what to do about files of `folder:PATH` that cannot be read: `skip` or `fail`.
 
     Returns:
       The data set, ready to be read.
@@ -24,6 +33,8 @@ def load(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> ImageD
     Raises:
       UserError: one line naming flag and remedy, whatever is in the way.
     """
+    if name.startswith(folder.PREFIX):
+        return folder.open_folder(name, labels=folder_labels, on_bad_image=on_bad_image)
     root = os.path.expanduser(os.fspath(data_dir)) if data_dir else None
     builder = preparation.find_builder(name, root)
     # Before preparing: nobody should download a text corpus to be told that it has no images.
