@@ -27,7 +27,7 @@ ARCHITECTURE = (
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(
-    "mode model_dir data_dir eval_split eval_batch_size eval_steps eval_name "
+    "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name "
     "label_fractions checkpoint_epochs checkpoint_steps keep_checkpoint_max keep_hub_module_max "
     "train_summary_steps use_tpu tpu_name tpu_zone gcp_project master explicit".split()
 )
@@ -44,6 +44,8 @@ class Config:
     seed: int
     dataset: str
     data_dir: str | None
+    folder_labels: str
+    on_bad_image: str
     train_split: str
     eval_split: str
     image_size: int
@@ -188,6 +190,13 @@ def _check_combinations(config: Config) -> None:
                 f"--train_batch_size={config.train_batch_size} leaves no negative pairs; "
                 "give at least 2"
             )
+    # --mode=eval takes the data set from the run that it evaluates.
+    takes_labels = config.dataset.startswith("folder:") or config.mode == "eval"
+    if config.folder_labels != "none" and not takes_labels:
+        raise UserError(
+            f"--folder_labels={config.folder_labels} is for your own pictures; add "
+            f"--dataset=folder:/PATH, or remove it ({config.dataset} brings its labels)"
+        )
     if config.mode == "eval" and not config.model_dir:
         raise UserError("--mode=eval needs --model_dir, the run whose checkpoints it evaluates")
     if config.tpu_name and not config.use_tpu:

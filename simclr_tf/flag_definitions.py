@@ -94,9 +94,23 @@ _FLAGS: dict[str, list[tuple]] = {
             "str",
             "imagenet2012",
             "Name of a TFDS image data set (cifar10, fashion_mnist, imagenet2012, ...), "
-            "or digits, which is bundled.",
+            "or digits, which is bundled. folder:/PATH: your own pictures, in any tree of folders.",
         ),
         ("data_dir", "str", None, "Directory where dataset is stored."),
+        (
+            "folder_labels",
+            "str",
+            "none",
+            "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or a "
+            "CSV file with the header path,label and paths relative to /PATH.",
+        ),
+        (
+            "on_bad_image",
+            ["skip", "fail"],
+            "skip",
+            "What to do about a file of --dataset=folder:/PATH that cannot be read. skip: go on, "
+            "and name it in bad_images.txt in --model_dir; fail: stop.",
+        ),
         ("train_split", "str", "train", "Split for training, in TFDS syntax (train[:10%])."),
         ("eval_split", "str", "validation", "Split for evaluation, in TFDS syntax."),
         ("image_size", "int", 224, "Input image size; 32 and below use the CIFAR stem."),

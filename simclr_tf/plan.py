@@ -50,14 +50,6 @@ def make_plan(
                 f"--{name}={getattr(config, name)} cannot be divided among {replicas} replicas; "
                 f"give a multiple of {replicas}"
             )
-    needs_labels = not config.pretraining or config.lineareval_while_pretraining
-    if needs_labels and num_classes is None:
-        remedy = (
-            "add --lineareval_while_pretraining=false"
-            if config.pretraining
-            else "fine-tune on a labelled data set"
-        )
-        raise UserError(f"--dataset={config.dataset} has no class labels; {remedy}")
     steps = total_steps(config.train_steps, config.train_epochs, train_examples, batch)
     warmup = steps_of_epochs(config.warmup_epochs, train_examples, batch)
     if warmup >= steps:
@@ -96,7 +88,7 @@ def describe(
     batch, steps = config.train_batch_size, plan.train_steps
     epochs = steps * batch / plan.train_examples
     rows = [
-        ("task", _task(config)),
+        ("task", _task(config, plan.num_classes)),
         ("data", f"{config.dataset}, {config.train_split}: {plan.train_examples:,} images"),
         ("images", f"{config.image_size} x {config.image_size} px"),
         (
@@ -135,9 +127,10 @@ def describe(
     return "\n".join(f"  {name:<11}{text}" for name, text in rows)
 
 
-def _task(config: Config) -> str:
+def _task(config: Config, num_classes: int | None) -> str:
     if config.pretraining:
-        probe = ", with an online linear probe" if config.lineareval_while_pretraining else ""
+        probed = config.lineareval_while_pretraining and num_classes is not None
+        probe = ", with an online linear probe" if probed else ""
         return f"pre-train without labels{probe}"
     if config.fine_tune_after_block == 4:
         trained = "linear evaluation: the classifier alone is trained"

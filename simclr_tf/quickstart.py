@@ -79,14 +79,13 @@ def _run(*flags: str, model_dir: str) -> None:
 def _write_digit() -> tuple[Path, int]:
     """Saves a digit of the test split as a PNG file and returns it with its label."""
     stack.import_tensorflow()
-    import tensorflow as tf
-
     from simclr_tf import data
+    from simclr_tf.data import reading
 
-    dataset = data.load("digits").builder.as_dataset(split="test[:1]")
-    example = next(iter(dataset))
+    dataset = data.load("digits")
+    example = next(iter(reading.read_examples(dataset, "test[:1]")))
     path = FOLDER / "digit.png"
-    path.write_bytes(tf.io.encode_png(example["image"]).numpy())
+    path.write_bytes(example["image"].numpy())
     return path, int(example["label"])
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from simclr_tf.data import reading, sharding
-from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.preprocessing import preprocess_for_eval, to_rgb
-from simclr_tf.data.reading import Example
 from simclr_tf.data.sharding import InputFn
 
 
@@ -23,7 +22,8 @@ def eval_input_fn(
     """Returns the input function that gives every example exactly once, in a fixed order.
 
     The last batches are filled up with rows of weight 0 (black, label 0), so that every replica of
-    every host gets the same number of full batches: `eval_steps(...)` of them.
+    every host gets the same number of full batches: `eval_steps(...)` of them. An image that cannot
+    be read is such a row, too.
 
     Args:
       dataset: the data set.
@@ -58,6 +58,7 @@ def eval_input_fn(
         # number of hosts.
         count = min(capacity, len(range(index, total, num_shards)))
         examples = reading.read_examples(dataset, split, shard=(num_shards, index)).take(count)
+        examples = reading.load_examples(dataset, split, examples, replace_bad=False)
         if dataset.has_static_size:
             examples = reading.decode_examples(dataset, examples)
             examples = examples.cache() if cache else examples
@@ -82,8 +83,8 @@ def eval_steps(num_examples: int, global_batch_size: int, *, max_steps: int | No
 
 
 def _pad(examples: tf.data.Dataset, count: int) -> tf.data.Dataset:
-    """Gives the examples weight 1 and appends `count` rows of zeros."""
-    weighted = examples.map(lambda example: {**example, "weight": tf.constant(1.0)})
+    """Gives the examples weight 1, unless they have one, and appends `count` rows of zeros."""
+    weighted = examples.map(lambda example: {"weight": tf.constant(1.0), **example})
     zeros = tf.nest.map_structure(
         lambda spec: tf.zeros(spec.shape, spec.dtype), weighted.element_spec
     )

@@ -1,17 +1,11 @@
-"""Reads one input pipeline's share of a split, as stored, and decodes it."""
+"""Reads one input pipeline's share of a split, fetches its encoded images, and decodes them."""
 
 from __future__ import annotations
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
-from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.quiet import quiet_tfds
-
-Example = dict[str, tf.Tensor]
-
-# The label of an image that has none.
-NO_LABEL = -1
 
 
 def read_examples(
@@ -22,9 +16,10 @@ def read_examples(
     by_file: bool = False,
     file_seed: tf.Tensor | None = None,
 ) -> tf.data.Dataset:
-    """Returns one pass over a shard of `split`, in a fixed order, with images still encoded.
+    """Returns one pass over a shard of `split`, in a fixed order, with no image decoded.
 
-    Encoded, because a shuffle buffer of JPEG bytes takes a fifth of the memory of one of pixels.
+    Encoded, because a shuffle buffer of JPEG bytes takes a fifth of the memory of one of pixels;
+    single files are not even opened yet.
 
     Args:
       dataset: the data set.
@@ -35,39 +30,23 @@ def read_examples(
       file_seed: int64 scalar; with it, files are read in an order drawn from this seed.
 
     Returns:
-      Elements {"image": string scalar (PNG or JPEG), "label": int64 scalar}.
+      What `load_examples` takes.
     """
-    num_shards, index = shard
-    context = tf.distribute.InputContext(num_shards, index) if by_file else None
-    features = {"image": True}
-    if dataset.num_classes is not None:
-        features["label"] = True
-    with quiet_tfds():
-        examples = dataset.builder.as_dataset(
-            split=split,
-            shuffle_files=file_seed is not None,
-            decoders=tfds.decode.PartialDecoding(
-                features, decoders={"image": tfds.decode.SkipDecoding()}
-            ),
-            read_config=tfds.ReadConfig(
-                try_autocache=False,  # The pipeline decides what is cached, and where.
-                skip_prefetch=True,
-                enable_ordering_guard=False,
-                input_context=context,
-                shuffle_seed=file_seed,
-                shuffle_reshuffle_each_iteration=False,
-            ),
-        )
-    if not by_file:
-        examples = examples.shard(num_shards, index)
-    return examples.map(_label_as_int64)
+    return dataset.read(split, shard=shard, by_file=by_file, file_seed=file_seed)
+
+
+def load_examples(
+    dataset: ImageDataset, split: str, examples: tf.data.Dataset, *, replace_bad: bool
+) -> tf.data.Dataset:
+    """Fetches the encoded images of `read_examples`; see `ImageDataset.load`."""
+    return dataset.load(split, examples, replace_bad=replace_bad)
 
 
 def decode_examples(dataset: ImageDataset, examples: tf.data.Dataset) -> tf.data.Dataset:
-    """Decodes the images of `read_examples` to `dataset.image_shape`."""
+    """Decodes the images of `load_examples` to `dataset.image_shape`."""
 
     def decode(example: Example) -> Example:
-        return {**example, "image": dataset.image_feature.decode_example(example["image"])}
+        return {**example, "image": dataset.decode(example["image"])}
 
     with quiet_tfds():  # The feature is called, and talks, while it is traced here.
         return examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
@@ -78,8 +57,3 @@ def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-
-def _label_as_int64(example: Example) -> Example:
-    label = example.get("label", NO_LABEL)
-    return {"image": example["image"], "label": tf.cast(label, tf.int64)}

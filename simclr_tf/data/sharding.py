@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.errors import UserError
 
 InputFn = Callable[[tf.distribute.InputContext], tf.data.Dataset]
@@ -32,7 +32,7 @@ def per_replica_batch_size(
 
 def can_shard_by_file(dataset: ImageDataset, split: str, num_shards: int) -> bool:
     """Whether every shard gets at least one file of the split."""
-    return 1 < num_shards <= len(dataset.builder.info.splits[split].file_instructions)
+    return 1 < num_shards <= len(dataset.file_sizes(split))
 
 
 def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool) -> int:
@@ -44,8 +44,7 @@ def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_fi
     num_shards, index = shard
     total = dataset.num_examples(split)
     if by_file:
-        files = dataset.builder.info.splits[split].file_instructions
-        count = sum(file.take for file in files[index::num_shards])
+        count = sum(dataset.file_sizes(split)[index::num_shards])
     else:
         count = len(range(index, total, num_shards))
     if count <= 0:

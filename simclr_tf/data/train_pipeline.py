@@ -7,10 +7,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from simclr_tf.data import reading, seeds, sharding
-from simclr_tf.data.datasets import ImageDataset
+from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.preprocessing import to_rgb
 from simclr_tf.data.quiet import quiet_tfds
-from simclr_tf.data.reading import Example
 from simclr_tf.data.sharding import InputFn
 
 # Called with uint8 images [b, h, w, 3] and int32 seeds [b, 2]; the result's first axis is b.
@@ -85,6 +84,8 @@ def train_input_fn(
         pixels = cache and dataset.has_static_size
         source = _open_source(dataset, split, shard, by_file, cache)
         stream = _shuffle_epochs(source, epoch_size, min(buffer, epoch_size), seed, start)
+        if not cache:
+            stream = reading.load_examples(dataset, split, stream, replace_bad=True)
         if not pixels:
             stream = reading.decode_examples(dataset, stream)
         batches = _transform_batches(
@@ -123,7 +124,7 @@ def _open_source(
 
     if not cache:
         return read
-    examples = read(None)
+    examples = reading.load_examples(dataset, split, read(None), replace_bad=True)
     if dataset.has_static_size:
         examples = reading.decode_examples(dataset, examples)
     # Made once, outside the epochs, so that they all share it.

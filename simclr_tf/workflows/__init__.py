@@ -6,6 +6,7 @@ import logging
 import sys
 
 import absl.logging
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from simclr_tf.config import Config
 from simclr_tf.workflows.evaluate import follow_run
@@ -24,6 +25,12 @@ def run(config: Config) -> None:
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _show_own_messages()
+    # What is said while a progress bar is drawn gets a line of its own.
+    with logging_redirect_tqdm([logging.getLogger("simclr_tf")]):
+        _run(config)
+
+
+def _run(config: Config) -> None:
     if config.mode == "eval":
         follow_run(config)
     elif config.mode == "probe":
@@ -41,3 +48,5 @@ def _show_own_messages() -> None:
     logger = logging.getLogger("simclr_tf")
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stdout)]
+    # Libraries give the root logger a handler when they first warn: a second copy of each line.
+    logger.propagate = False

@@ -36,6 +36,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
     def __init__(self, *, start: int, total: int, views: int):
         super().__init__()
         self._start, self._total, self._views = start, total, views
+        self._bar: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._bar = tqdm.tqdm(
@@ -55,8 +56,10 @@ class ProgressBar(tf.keras.callbacks.Callback):
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._bar.close()
+    def close(self) -> None:
+        """Ends the bar's line. Keras calls nothing where an error ends the run."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 class Journal(tf.keras.callbacks.Callback):

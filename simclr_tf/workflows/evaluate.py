@@ -41,6 +41,13 @@ def evaluate(
         verbose=0,
         return_dict=True,
     )
+    # The sum of weights: bad files and padding have none.
+    counted = int(tf.convert_to_tensor(model.top_1.count))
+    if not counted:
+        raise UserError(
+            f"--eval_split={config.eval_split}: none of the {examples:,} files can be read; "
+            "give another split or data set"
+        )
     result = {name: float(value) for name, value in metrics.items()}
     result["eval/regularization_loss"] = float(model.penalty())
     folder = f"eval_{config.eval_name}" if config.eval_name else "eval"
@@ -52,7 +59,6 @@ def evaluate(
     result["global_step"] = float(step)
     files.write_json(files.join(config.model_dir, f"result_{step}.json"), result)
     files.write_json(files.join(config.model_dir, "result.json"), result)
-    counted = min(examples, config.eval_steps * config.eval_batch_size or examples)
     print(
         f"step {step:,}, {config.eval_split} ({counted:,} images): "
         f"top-1 {result['eval/label_top_1_accuracy']:.2%}, "
@@ -81,18 +87,21 @@ def follow_run(config: Config) -> None:
         )
     session = open_session(adopt_run(config, stored))
     config = session.config
-    session.dataset.check_split(config.eval_split, flag="--eval_split")
+    dataset = session.dataset
+    dataset.check_split(config.eval_split, flag="--eval_split")
     model = build_compiled(session)
     if model.supervised_head is None:
         raise UserError(
             f"--model_dir={config.model_dir} was pre-trained without a linear probe; measure its "
             f"features with --mode=probe --checkpoint={config.model_dir}"
         )
+    dataset.check_labels(config.eval_split)
     state = TrainingState(model, config.model_dir, config.keep_checkpoint_max)
-    for path in tf.train.checkpoints_iterator(config.model_dir, min_interval_secs=15):
-        step = state.restore(path)
-        if step is None:
-            continue
-        evaluate(model, config, session.strategy, session.dataset, step=step)
-        if step >= session.plan.train_steps:
-            return
+    with dataset.report_bad_images(config.model_dir):
+        for path in tf.train.checkpoints_iterator(config.model_dir, min_interval_secs=15):
+            step = state.restore(path)
+            if step is None:
+                continue
+            evaluate(model, config, session.strategy, dataset, step=step)
+            if step >= session.plan.train_steps:
+                return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import data, files
+from simclr_tf import files
 from simclr_tf.checkpoints import find_source, restore_parts
 from simclr_tf.config import Config, adopt_architecture
 from simclr_tf.evaluation import (
@@ -15,7 +15,7 @@ from simclr_tf.evaluation import (
     logistic_regression_accuracy,
 )
 from simclr_tf.models.factory import build_plain
-from simclr_tf.workflows.training import open_strategy
+from simclr_tf.workflows.training import open_dataset, open_strategy
 
 DRAWS = 10
 """Subsets of the labels drawn for each fraction: with few labels the draw matters by percents."""
@@ -37,9 +37,11 @@ def probe(config: Config) -> dict[str, float]:
     source = find_source(config.checkpoint) if config.checkpoint else None
     if source:
         config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
-    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    dataset = open_dataset(config)
     dataset.check_split(config.train_split, flag="--train_split")
     dataset.check_split(config.eval_split, flag="--eval_split")
+    for split in (config.train_split, config.eval_split):
+        dataset.check_labels(split)
     open_strategy(config)
     encoder = build_plain(config, num_classes=None).encoder
     origin = "untrained encoder"
@@ -47,8 +49,9 @@ def probe(config: Config) -> dict[str, float]:
         origin = restore_parts({"encoder": encoder}, source)
     print(f"probing on {config.dataset}: {origin}", flush=True)
     settings = {"batch_size": config.eval_batch_size, "image_size": config.image_size}
-    train = extract_features(encoder, dataset, split=config.train_split, **settings)
-    test = extract_features(encoder, dataset, split=config.eval_split, **settings)
+    with dataset.report_bad_images(config.model_dir):
+        train = extract_features(encoder, dataset, split=config.train_split, **settings)
+        test = extract_features(encoder, dataset, split=config.eval_split, **settings)
     result = {"knn": knn_accuracy(*train, *test)}
     print(f"  kNN (k 200, T 0.1), {len(train[1]):,} labels: {result['knn']:.2%}", flush=True)
     for fraction in config.label_fractions:

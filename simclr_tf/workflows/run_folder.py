@@ -7,7 +7,7 @@ import time
 
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import data, files
 from simclr_tf.checkpoints.metadata import FILE_NAME, make_metadata
 from simclr_tf.config import Config, check_same_run
 from simclr_tf.errors import UserError
@@ -48,6 +48,26 @@ def stored_config(model_dir: str) -> dict | None:
         raise UserError(
             f"--model_dir={model_dir}: config.json is not valid JSON; give another --model_dir"
         ) from None
+
+
+def note_files(config: Config, dataset: data.ImageDataset) -> None:
+    """Writes which files the run learns from, and says if they are not those of its last start.
+
+    A folder may get and lose files while a run is stopped. Those that stay keep their split; the
+    number of steps and the order of the images follow the new listing.
+    """
+    if dataset.fingerprint is None:
+        return
+    path = files.join(config.model_dir, "folder.json")
+    count = sum(dataset.splits.values())
+    now = {"files": count, "fingerprint": dataset.fingerprint}
+    before = files.read_json(path)
+    if before is not None and before["fingerprint"] != now["fingerprint"]:
+        print(
+            f"--dataset={config.dataset} has changed since this run last started: "
+            f"{before['files']:,} files then, {count:,} now; it goes on with those"
+        )
+    files.write_json(path, now)
 
 
 def describe_run(config: Config, num_classes: int | None) -> None:

@@ -8,6 +8,7 @@ from simclr_tf import data, files
 from simclr_tf.augmentation import SimCLRViews
 from simclr_tf.config import Config
 from simclr_tf.workflows.run_folder import choose_model_dir
+from simclr_tf.workflows.training import open_dataset
 
 ROWS = 8
 
@@ -22,7 +23,7 @@ def show_views(config: Config) -> str:
       UserError: bad input.
     """
     config = choose_model_dir(config)
-    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    dataset = open_dataset(config)
     size = config.image_size
     make_views = SimCLRViews(
         size, color_jitter_strength=config.color_jitter_strength, use_blur=config.use_blur
@@ -45,7 +46,8 @@ def show_views(config: Config) -> str:
         cache=False,
         seed=config.seed,
     )
-    rows = next(iter(input_fn(tf.distribute.InputContext())))["rows"]
+    with dataset.report_bad_images(config.model_dir):
+        rows = next(iter(input_fn(tf.distribute.InputContext())))["rows"]
     rows = tf.pad(rows, [[0, 0], [0, 0], [0, 4], [0, 4], [0, 0]], constant_values=1.0)
     count, columns, height, width, _ = rows.shape
     sheet = tf.reshape(tf.transpose(rows, [0, 2, 1, 3, 4]), [count * height, columns * width, 3])

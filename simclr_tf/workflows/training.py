@@ -19,7 +19,7 @@ from simclr_tf.plan import Plan, describe, make_plan
 from simclr_tf.serving import export
 from simclr_tf.workflows.callbacks import Journal, ProgressBar
 from simclr_tf.workflows.evaluate import evaluate
-from simclr_tf.workflows.run_folder import choose_model_dir, describe_run
+from simclr_tf.workflows.run_folder import choose_model_dir, describe_run, note_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +40,11 @@ def open_session(config: Config) -> Session:
     """
     config = choose_model_dir(config)
     strategy = open_strategy(config)
-    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    dataset = open_dataset(config)
     dataset.check_split(config.train_split, flag="--train_split")
     if config.mode == "train_then_eval":
         dataset.check_split(config.eval_split, flag="--eval_split")
+    _check_labels(config, dataset)
     plan = make_plan(
         config,
         train_examples=dataset.num_examples(config.train_split),
@@ -51,6 +52,32 @@ def open_session(config: Config) -> Session:
         replicas=strategy.num_replicas_in_sync,
     )
     return Session(config, strategy, dataset, plan)
+
+
+def open_dataset(config: Config) -> data.ImageDataset:
+    """Opens the data set that `config` names. Raises UserError if it cannot be had."""
+    return data.load(
+        config.dataset,
+        data_dir=config.data_dir,
+        folder_labels=config.folder_labels,
+        on_bad_image=config.on_bad_image,
+    )
+
+
+def _check_labels(config: Config, dataset: data.ImageDataset) -> None:
+    """Raises UserError unless what learns from labels, or is measured by them, has them."""
+    if config.pretraining:
+        if not config.lineareval_while_pretraining:
+            return
+        # Images without labels are what pre-training is for: the probe is there if labels are.
+        asked = (
+            "lineareval_while_pretraining" in config.explicit or config.mode == "train_then_eval"
+        )
+        if dataset.num_classes is None and not asked:
+            return
+    dataset.check_labels(config.train_split)
+    if config.mode == "train_then_eval":
+        dataset.check_labels(config.eval_split)
 
 
 def open_strategy(config: Config) -> tf.distribute.Strategy:
@@ -114,27 +141,29 @@ def train(session: Session, *, transform: Any, output_key: str, source: Source |
         origin = restore_parts(parts, source)
     else:
         origin = "new"
-    if start >= plan.train_steps:
-        print(f"{config.model_dir} is finished: {start:,} of {plan.train_steps:,} steps")
-    else:
-        print(
-            describe(
-                config,
-                plan,
-                model_dir=config.model_dir,
-                parameters=_count_parameters(model),
-                strategy=_name(session.strategy),
+    with session.dataset.report_bad_images(config.model_dir):
+        if start >= plan.train_steps:
+            print(f"{config.model_dir} is finished: {start:,} of {plan.train_steps:,} steps")
+        else:
+            print(
+                describe(
+                    config,
+                    plan,
+                    model_dir=config.model_dir,
+                    parameters=_count_parameters(model),
+                    strategy=_name(session.strategy),
+                )
             )
+            print(f"  {'weights':<11}{origin}", flush=True)
+            describe_run(config, plan.num_classes if model.supervised_head else None)
+            note_files(config, session.dataset)
+            _fit(session, model, state, start, transform, output_key)
+        exported = export.export_saved_model(
+            model, config, class_names=session.dataset.class_names, step=plan.train_steps
         )
-        print(f"  {'weights':<11}{origin}", flush=True)
-        describe_run(config, plan.num_classes if model.supervised_head else None)
-        _fit(session, model, state, start, transform, output_key)
-    exported = export.export_saved_model(
-        model, config, class_names=session.dataset.class_names, step=plan.train_steps
-    )
-    print(f"SavedModel: {exported}")
-    if config.mode == "train_then_eval":
-        evaluate(model, config, session.strategy, session.dataset, step=plan.train_steps)
+        print(f"SavedModel: {exported}")
+        if config.mode == "train_then_eval":
+            evaluate(model, config, session.strategy, session.dataset, step=plan.train_steps)
 
 
 def _fit(
@@ -172,12 +201,15 @@ def _fit(
         total=plan.train_steps,
         views=config.train_batch_size * (2 if config.pretraining else 1),
     )
-    model.fit(
-        session.strategy.distribute_datasets_from_function(input_fn),
-        steps_per_epoch=plan.train_steps - start,
-        verbose=0,
-        callbacks=[bar, journal],
-    )
+    try:
+        model.fit(
+            session.strategy.distribute_datasets_from_function(input_fn),
+            steps_per_epoch=plan.train_steps - start,
+            verbose=0,
+            callbacks=[bar, journal],
+        )
+    finally:
+        bar.close()
 
 
 def sample_views(session: Session, transform: Any, count: int = 8) -> tf.Tensor:

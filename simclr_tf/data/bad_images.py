@@ -1,0 +1,115 @@
+"""Keeps the names of picture files that cannot be read, and stops the run where that is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from simclr_tf import files
+from simclr_tf.errors import UserError
+
+FILE_NAME = "bad_images.txt"
+
+logger = logging.getLogger(__name__)
+
+# The list is written anew at most so often: a run that is killed loses what came after.
+_SECONDS_BETWEEN_WRITES = 5.0
+
+
+class BadImages:
+    """The bad files that the threads of an input pipeline have met, by path.
+
+    Args:
+      fail: stop at the first one.
+    """
+
+    def __init__(self, *, fail: bool):
+        self._fail = fail
+        self._reasons: dict[str, str] = {}
+        self._failure: UserError | None = None
+        self._model_dir = ""
+        self._written = 0.0
+        self._lock = threading.Lock()
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._reasons
+
+    def add(self, path: str, reason: str) -> None:
+        """Notes a file. Raises UserError if bad files are to stop the run."""
+        if self._fail:
+            self.stop(
+                f"--on_bad_image=fail: {path}: {reason}; mend or remove the file, or give "
+                "--on_bad_image=skip"
+            )
+        with self._lock:
+            if path in self._reasons:
+                return
+            self._reasons[path] = reason
+            if len(self._reasons) == 1:
+                where = f"named in {self._list_path}" if self._model_dir else "named at the end"
+                logger.warning("skipped %s: %s; all such files are %s", path, reason, where)
+            if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+                self._write()
+
+    def stop(self, message: str) -> None:
+        """Raises a UserError that comes out of the `reporting` around the pipeline."""
+        self._failure = UserError(message)
+        raise self._failure
+
+    @contextlib.contextmanager
+    def reporting(self, model_dir: str) -> Iterator[None]:
+        """Writes the list into `model_dir` while and after the pipeline runs; "" prints it.
+
+        Raises:
+          UserError: in the place of TensorFlow's error, if the pipeline was stopped from here.
+        """
+        self._model_dir = model_dir
+        try:
+            yield
+        except tf.errors.OpError:
+            if self._failure is None:
+                raise
+            raise self._failure from None
+        finally:
+            if self._reasons:
+                self._finish()
+
+    @property
+    def _list_path(self) -> str:
+        return files.join(self._model_dir, FILE_NAME)
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._write()
+        count = len(self._reasons)
+        number = "1 file" if count == 1 else f"{count:,} files"
+        if self._model_dir:
+            logger.warning("%s could not be read; see %s", number, self._list_path)
+        else:
+            names = "".join(f"\n  {path}: {why}" for path, why in sorted(self._reasons.items()))
+            logger.warning("%s could not be read:%s", number, names)
+
+    def _write(self) -> None:
+        """Writes the list anew, with what earlier runs in `model_dir` found."""
+        if not self._model_dir:
+            return
+        lines = {}
+        if tf.io.gfile.exists(self._list_path):
+            with tf.io.gfile.GFile(self._list_path) as file:
+                lines = {line.partition("\t")[0]: line for line in file.read().splitlines()}
+        for path, reason in self._reasons.items():
+            lines[_on_one_line(path)] = f"{_on_one_line(path)}\t{_on_one_line(reason)}"
+        tf.io.gfile.makedirs(self._model_dir)
+        files.write_text(self._list_path, "".join(f"{lines[key]}\n" for key in sorted(lines)))
+        self._written = time.monotonic()
+
+
+def _on_one_line(text: str) -> str:
+    """Escapes what would break a line or a column, and bytes that are not UTF-8."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text.translate({ord("\t"): r"\t", ord("\n"): r"\n", ord("\r"): r"\r"})

@@ -1,0 +1,208 @@
+"""A data set that is a folder tree of picture files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from simclr_tf import files
+from simclr_tf.data import folder_files, folder_labels, pictures
+from simclr_tf.data.bad_images import BadImages
+from simclr_tf.data.image_dataset import NO_LABEL, Example, ImageDataset
+from simclr_tf.errors import UserError
+
+PREFIX = "folder:"
+
+
+class FolderDataset(ImageDataset):
+    """Picture files below a folder, with splits `train` and `validation`.
+
+    A listing in memory: a file is opened when its turn comes, and not before.
+
+    Args:
+      name: the name it was asked by.
+      root: the folder, local or `gs://`.
+      paths: of the files, relative to `root`.
+      labels_from: where labels come from, for errors.
+      labels: class name by path, or None for a data set without labels.
+      on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
+    """
+
+    image_shape = (None, None, 3)
+    label_remedy = (
+        "say where they are: --folder_labels=folders (each class has a folder) or "
+        "--folder_labels=<CSV file>"
+    )
+
+    def __init__(
+        self,
+        name: str,
+        root: str,
+        paths: list[str],
+        *,
+        labels_from: str,
+        labels: dict[str, str] | None,
+        on_bad_image: str,
+    ):
+        self.name = name
+        self._root = root
+        train, validation = folder_files.split_by_hash(paths)
+        self._paths = train + validation
+        self._splits = {"train": len(train), "validation": len(validation)}
+        self._labels_from = labels_from
+        self._class_names = None if labels is None else sorted(set(labels.values()))
+        numbers = {label: number for number, label in enumerate(self._class_names or [])}
+        found = labels or {}
+        self._labels = np.array(
+            [numbers[found[path]] if path in found else NO_LABEL for path in self._paths], np.int64
+        )
+        # Files that need no changes; what finds that out costs half as much as decoding them.
+        self._sound: set[str] = set()
+        self._bad = BadImages(fail=on_bad_image == "fail")
+
+    @property
+    def class_names(self) -> list[str] | None:
+        return self._class_names
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return self._splits
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        listing = b"\0".join(sorted(map(folder_files.encode, self._paths)))
+        return hashlib.blake2b(listing, digest_size=16).hexdigest()
+
+    def num_examples(self, split: str) -> int:
+        return len(self._select(split, "split"))
+
+    def check_split(self, split: str, *, flag: str = "--train_split") -> None:
+        self._select(split, flag)
+
+    def check_labels(self, split: str) -> None:
+        super().check_labels(split)
+        chosen = self._select(split, "split")
+        unlabelled = chosen[self._labels[chosen] == NO_LABEL]
+        if unlabelled.size:
+            first = min(self._paths[index] for index in unlabelled)
+            raise UserError(
+                f"--folder_labels={self._labels_from}: {first} has no label, {unlabelled.size:,} "
+                f"of {chosen.size:,} files of {split} have none; "
+                + folder_labels.missing_label_remedy(self._labels_from)
+            )
+
+    def read(
+        self, split: str, *, shard: tuple[int, int], by_file: bool, file_seed: tf.Tensor | None
+    ) -> tf.data.Dataset:
+        # By position in the split: 8 bytes each, so that an epoch is shuffled as a whole and a
+        # resumed run skips what it has seen without opening it.
+        del by_file
+        positions = tf.data.Dataset.range(shard[1], self.num_examples(split), shard[0])
+        if file_seed is not None:
+            positions = positions.shuffle(
+                positions.cardinality(), seed=file_seed, reshuffle_each_iteration=False
+            )
+        return positions.map(lambda position: {"position": position})
+
+    def load(self, split: str, examples: tf.data.Dataset, *, replace_bad: bool) -> tf.data.Dataset:
+        chosen = self._select(split, "split")
+
+        def fetch(position: np.ndarray) -> tuple[bytes, np.int64, np.float32]:
+            # The next readable file, so that an epoch keeps its length and every step its place.
+            for step in range(len(chosen) if replace_bad else 1):
+                index = chosen[(position + step) % len(chosen)]
+                image = self._open(self._paths[index])
+                if image is not None:
+                    return image, self._labels[index], np.float32(1)
+            if replace_bad:
+                self._bad.stop(
+                    f"--dataset={self.name}: none of the {len(chosen):,} files of {split} can be "
+                    "read; give a folder of pictures"
+                )
+            return pictures.BLACK, np.int64(0), np.float32(0)
+
+        def fetch_one(example: Example) -> Example:
+            kinds = (tf.string, tf.int64, tf.float32)
+            loaded = tf.numpy_function(fetch, [example["position"]], kinds)
+            image, label, weight = (tf.ensure_shape(value, []) for value in loaded)
+            result = {"image": image, "label": label}
+            return result if replace_bad else {**result, "weight": weight}
+
+        return examples.map(fetch_one, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def decode(self, image: tf.Tensor) -> tf.Tensor:
+        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+        return tf.ensure_shape(pixels, self.image_shape)
+
+    def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
+        return self._bad.reporting(model_dir)
+
+    def _select(self, split: str, flag: str) -> np.ndarray:
+        """Returns the places in `_paths` that `split` selects, int64 [n]."""
+
+        def select() -> tuple[np.ndarray, int]:
+            infos = {
+                name: tfds.core.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
+                for name, count in self._splits.items()
+            }
+            offsets = {"train": 0, "validation": self._splits["train"]}
+            parts = []
+            for part in tfds.core.splits.AbstractSplit.from_spec(split).to_absolute(infos):
+                places = np.arange(self._splits[part.splitname], dtype=np.int64)
+                parts.append(offsets[part.splitname] + places[part.from_ : part.to])
+            chosen = np.concatenate(parts)
+            return chosen, len(chosen)
+
+        return self._select_with(select, split, flag)[0]
+
+    def _open(self, path: str) -> bytes | None:
+        """Returns a file in a form that `decode` takes, or None if it is bad."""
+        full_path = files.join(self._root, path)
+        if full_path in self._bad:
+            return None
+        try:
+            with tf.io.gfile.GFile(full_path, "rb") as file:
+                content = file.read()
+            if path in self._sound:
+                return content
+            image = pictures.to_decodable(content)
+            if image is content:
+                self._sound.add(path)
+            return image
+        except pictures.BadPictureError as error:
+            self._bad.add(full_path, str(error))
+        except (tf.errors.OpError, OSError, UnicodeError) as error:
+            reason = getattr(error, "message", None) or str(error)
+            self._bad.add(full_path, reason.rpartition("; ")[2].splitlines()[0])
+        return None
+
+
+def open_folder(name: str, *, labels: str, on_bad_image: str) -> FolderDataset:
+    """Lists a folder of pictures, and opens none of them.
+
+    Args:
+      name: `folder:PATH`.
+      labels: where labels come from; see `folder_labels.read_labels`.
+      on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
+
+    Raises:
+      UserError: if there are no pictures, or no labels where they were promised.
+    """
+    root = os.path.expanduser(name.removeprefix(PREFIX))
+    if not root:
+        raise UserError(f"--dataset={name} names no folder; give --dataset={PREFIX}/PATH")
+    paths = folder_files.list_pictures(name, root)
+    return FolderDataset(
+        name,
+        root,
+        paths,
+        labels_from=labels,
+        labels=folder_labels.read_labels(labels, paths),
+        on_bad_image=on_bad_image,
+    )

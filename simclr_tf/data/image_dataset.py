@@ -1,0 +1,144 @@
+"""What the input pipelines ask of a data set of images, wherever its images lie."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from simclr_tf.errors import UserError
+
+Example = dict[str, tf.Tensor]
+
+# The label of an image that has none.
+NO_LABEL = -1
+
+
+class ImageDataset(abc.ABC):
+    """Images by split, it may be with one class label each.
+
+    Images are had in three steps, so that a pipeline may shuffle, skip and cache where that is
+    cheap: `read` lists, `load` fetches encoded images, `decode` makes pixels of them.
+
+    Attributes:
+      name: the name it was asked by.
+      label_remedy: what a user can do who needs labels where there are none.
+    """
+
+    name: str
+    label_remedy: str
+
+    @property
+    @abc.abstractmethod
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels as decoded; None where they vary."""
+
+    @property
+    def has_static_size(self) -> bool:
+        """Whether all images have one height and width."""
+        return None not in self.image_shape
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes, or None where there is no single class label."""
+        return None if self.class_names is None else len(self.class_names)
+
+    @property
+    @abc.abstractmethod
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in the order of their numbers, or None without class labels."""
+
+    @property
+    @abc.abstractmethod
+    def splits(self) -> dict[str, int]:
+        """Number of examples of every split."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Tells one list of files from another; None where the name says it all."""
+        return None
+
+    @abc.abstractmethod
+    def num_examples(self, split: str) -> int:
+        """Returns how many examples `split` selects. Raises UserError as `check_split` does."""
+
+    @abc.abstractmethod
+    def check_split(self, split: str, *, flag: str = "--train_split") -> None:
+        """Checks that `split` can be read.
+
+        Args:
+          split: in TFDS's syntax: `train`, `train[:10%]`, `train[5%:]+test`.
+          flag: the flag to name in the error.
+
+        Raises:
+          UserError: if there is no such split, it selects nothing, or its files are not there.
+        """
+
+    def check_labels(self, split: str) -> None:
+        """Raises UserError unless every example of `split` has a class label."""
+        if self.num_classes is None:
+            raise UserError(f"--dataset={self.name} has no class labels; {self.label_remedy}")
+
+    def file_sizes(self, split: str) -> list[int]:
+        """Returns the number of examples in each file of `split` that a host can read alone."""
+        return []
+
+    @abc.abstractmethod
+    def read(
+        self, split: str, *, shard: tuple[int, int], by_file: bool, file_seed: tf.Tensor | None
+    ) -> tf.data.Dataset:
+        """Returns one pass over a shard of `split`, to be given to `load`.
+
+        See `simclr_tf.data.reading.read_examples`.
+        """
+
+    def load(self, split: str, examples: tf.data.Dataset, *, replace_bad: bool) -> tf.data.Dataset:
+        """Fetches the images of `read(split)`.
+
+        Args:
+          split: as given to `read`.
+          examples: of `read`.
+          replace_bad: in the place of an image that cannot be read give another one of the split;
+            else a black one, with a "weight" of 0.
+
+        Returns:
+          Elements {"image": encoded, string scalar, "label": int64 scalar}, and where images may
+          turn out bad and are not replaced {"weight": float32 scalar}.
+        """
+        del split, replace_bad  # What TFDS prepared is whole, and `read` brought it along.
+        return examples
+
+    @abc.abstractmethod
+    def decode(self, image: tf.Tensor) -> tf.Tensor:
+        """Decodes an image of `load` to `image_shape`."""
+
+    def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
+        """While it is open, names images that cannot be read in a file in `model_dir`.
+
+        Raises:
+          UserError: on leaving, if bad images brought the pipeline to a stop.
+        """
+        del model_dir
+        return contextlib.nullcontext()
+
+    def _select_with(self, select: Callable[[], tuple], split: str, flag: str) -> tuple:
+        """Calls TFDS's split machinery and makes one line of whatever it raises.
+
+        Args:
+          select: returns what is selected and its number of examples.
+          split: what was asked.
+          flag: the flag to name in the error.
+        """
+        remedy = f"{self.name} has " + ", ".join(f"{k} ({v:,})" for k, v in self.splits.items())
+        try:
+            selected, count = select()
+        except Exception as error:
+            # TFDS puts the cause in the first sentence of its last line.
+            reason = (str(error).splitlines() or ["it cannot be read"])[-1]
+            reason = reason.partition(". ")[0].rstrip(".")
+            raise UserError(f"{flag}={split}: {reason}; {remedy}") from error
+        if count <= 0:
+            raise UserError(f"{flag}={split} selects no examples; {remedy}")
+        return selected, count

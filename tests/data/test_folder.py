@@ -1,0 +1,314 @@
+"""A folder of pictures: what is listed, how it is split, what is read, and what is said."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from simclr_tf import data
+from simclr_tf.data import folder_files
+from simclr_tf.errors import UserError
+
+COUNT = 40
+
+
+def draw(path, colour: int, size: tuple[int, int] = (6, 5)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (colour,) * 3).save(path, lossless=True)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """40 pictures in two folders, of colours 0 to 39, of different sizes."""
+    root = tmp_path / "pictures"
+    for number in range(COUNT):
+        kind = ("png", "bmp", "webp", "gif")[number % 4]
+        suffix = ".PNG" if kind == "png" else f".{kind}"
+        draw(root / ("odd" if number % 2 else "even") / f"{number:02}{suffix}", number,
+             (5 + number, 9))  # fmt: skip
+    return root
+
+
+def load(root, labels: str = "none", **kwargs) -> data.ImageDataset:
+    return data.load(f"folder:{root}", folder_labels=str(labels), **kwargs)
+
+
+def colours(images: np.ndarray) -> np.ndarray:
+    return np.round(np.asarray(images, np.float64).reshape(len(images), -1).mean(axis=1)).astype(
+        int
+    )
+
+
+def train(dataset, steps, context=None, **kwargs) -> np.ndarray:
+    """Returns [images, 2] of a host's stream: colour and label."""
+
+    def transform(images, seeds):
+        return tf.image.resize(tf.cast(images, tf.float32), (4, 4))
+
+    options = {"split": "all", "global_batch_size": 8, "cache": False, "seed": 1, **kwargs}
+    input_fn = data.train_input_fn(dataset, transform=transform, output_key="image", **options)
+    batches = list(input_fn(context or tf.distribute.InputContext(1, 0, 1)).take(steps))
+    shown = np.concatenate([colours(batch["image"]) for batch in batches])
+    return np.stack([shown, np.concatenate([batch["label"] for batch in batches])], axis=1)
+
+
+def evaluate(dataset, context=None, **kwargs) -> list[dict[str, np.ndarray]]:
+    options = {"split": "all", "global_batch_size": 8, "image_size": 4, **kwargs}
+    input_fn = data.eval_input_fn(dataset, **options)
+    batches = input_fn(context or tf.distribute.InputContext(1, 0, 1))
+    return [{key: value.numpy() for key, value in batch.items()} for batch in batches]
+
+
+def seen(batches) -> list[int]:
+    rows = [(colours(b["image"] * 255), b["weight"] > 0) for b in batches]
+    return sorted(int(c) for shown, real in rows for c in shown[real])
+
+
+def test_what_a_folder_is(pictures):
+    dataset = load(pictures)
+    assert dataset.name == f"folder:{pictures}"
+    assert (dataset.num_classes, dataset.class_names) == (None, None)
+    assert dataset.image_shape == (None, None, 3)
+    assert set(dataset.splits) == {"train", "validation"}
+    assert dataset.num_examples("all") == dataset.num_examples("train+validation") == COUNT
+    half = dataset.num_examples("train[:50%]")
+    assert half == pytest.approx(dataset.splits["train"] / 2, abs=1)
+
+
+@pytest.mark.parametrize("split", ["test", "train[:0]", "train[:", "all[:10%]", "train[999:]"])
+def test_bad_splits_say_what_there_is(pictures, split):
+    with pytest.raises(UserError) as caught:
+        load(pictures).check_split(split, flag="--eval_split")
+    message = str(caught.value)
+    assert message.startswith(f"--eval_split={split}")
+    assert f"folder:{pictures} has train (" in message
+    assert "validation (" in message
+    assert "\n" not in message
+
+
+def test_listing(tmp_path):
+    for name in ("a.JPG", "b.jpeg", "ü 1.png", "deep/er/c.WebP", "d.gif", "e.bmp"):
+        draw(tmp_path / "other" / "x.png", 1)
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).touch()
+    for name in ("notes.txt", ".hidden.png", ".hidden/f.png", "png", "Thumbs.db", "g.png/h.jpg"):
+        (tmp_path / "root" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "root" / name).touch()
+    root = tmp_path / "root"
+    (root / "deep" / "up").symlink_to(root)
+    (root / "deep" / "er" / "across").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(root / "deep")
+    (root / "link.png").symlink_to(tmp_path / "other" / "x.png")
+    (root / "self.png").symlink_to(root / "self.png")
+    expected = ["a.JPG", "b.jpeg", "d.gif", "deep/er/across/x.png", "deep/er/c.WebP", "e.bmp",
+                "g.png/h.jpg", "link.png", "self.png", "ü 1.png"]  # fmt: skip
+    assert sorted(folder_files.list_pictures("folder:x", str(root))) == expected
+
+
+def test_remote_folders():
+    for name in ("a.png", "b/c.JPG", ".d/e.png", "f.txt"):
+        tf.io.gfile.makedirs(os.path.dirname(f"ram://pictures/{name}"))
+        with tf.io.gfile.GFile(f"ram://pictures/{name}", "w") as file:
+            file.write("x")
+    assert sorted(folder_files.list_pictures("x", "ram://pictures/")) == ["a.png", "b/c.JPG"]
+
+
+def test_no_pictures(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for root, reason in [
+        (tmp_path, "no pictures in"),
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "notes.txt", "is a file"),
+        ("", "names no folder"),
+    ]:
+        with pytest.raises(UserError, match=f"^--dataset=folder:.*{reason}.*; [^\n]*$"):
+            load(root)
+
+
+def test_split_is_stable_and_a_tenth():
+    paths = [f"folder {i % 7}/ü{i}.jpg" for i in range(50_000)]
+    train_split, validation = folder_files.split_by_hash(paths)
+    # Four standard deviations of a binomial draw.
+    assert len(validation) == pytest.approx(5000, abs=4 * np.sqrt(50_000 * 0.1 * 0.9))
+    assert sorted(train_split + validation) == sorted(paths)
+    kept = set(paths[::3])
+    fewer = folder_files.split_by_hash(paths[::3])
+    assert set(fewer[0]) <= set(train_split)
+    assert fewer[1] == [path for path in validation if path in kept]
+    # Slices are fair: every folder has its seventh of the first tenth of train.
+    shares = np.bincount([int(path[7]) for path in train_split[:4500]]) / 4500
+    np.testing.assert_allclose(shares, 1 / 7, atol=4 * np.sqrt(1 / 7 * 6 / 7 / 4500))
+    assert folder_files.split_by_hash(["a.jpg", "b.jpg", "r.jpg"]) == (
+        folder_files.split_by_hash(["r.jpg", "b.jpg", "a.jpg"])
+    )
+
+
+def test_labels_from_folders(pictures):
+    dataset = load(pictures, "folders")
+    assert (dataset.class_names, dataset.num_classes) == (["even", "odd"], 2)
+    dataset.check_labels("all")
+    rows = train(dataset, 5)
+    np.testing.assert_array_equal(rows[:, 1], rows[:, 0] % 2)
+    assert set(train(load(pictures), 5)[:, 1]) == {-1}
+    draw(pictures / "0.png", 3)
+    with pytest.raises(UserError, match="--folder_labels=folders: 0.png has no label, 1 of 41"):
+        load(pictures, "folders").check_labels("all")
+
+
+def test_no_labels(pictures, tmp_path):
+    with pytest.raises(UserError, match="no class labels; .*--folder_labels=folders"):
+        load(pictures).check_labels("train")
+    with pytest.raises(UserError, match="none in a folder below it"):
+        load(pictures / "odd", "folders")
+
+
+def test_labels_from_csv(pictures, tmp_path):
+    file = tmp_path / "labels.csv"
+    paths = sorted(path.relative_to(pictures) for path in pictures.rglob("*.*"))
+    rows = [f'./{path},"n, {int(path.stem) % 3}"' for path in paths]
+    file.write_text("\ufeffpath,label\r\n" + "\r\n".join([*rows, "gone.png,n", ""]), "utf-8")
+    dataset = load(pictures, file)
+    assert dataset.class_names == ["n, 0", "n, 1", "n, 2"]
+    dataset.check_labels("all")
+    shown = train(dataset, 5)
+    np.testing.assert_array_equal(shown[:, 1], shown[:, 0] % 3)
+    file.write_text("path,label\n" + "\n".join(rows[1:]))
+    with pytest.raises(
+        UserError, match="labels.csv: even/00.PNG has no label, 1 of 40 .*add a row"
+    ):
+        load(pictures, file).check_labels("all")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("file,class\n", "first line must be path,label"),
+        ("", "first line must be path,label"),
+        ("path,label\n", "no rows"),
+        ("path,label\n/abs/00.png,a\n", "no picture is at any of its paths"),
+        ("path,label\neven/00.PNG,a,b\n", "row 2: 3 columns"),
+        ("path,label\neven/00.PNG,a\n\neven/00.PNG,b\n", "row 4: even/00.PNG is b here and a"),
+        (b"path,label\n\xff\xfe,a\n", "give a CSV file in UTF-8"),
+        (None, "no such file"),
+    ],
+)
+def test_bad_csv_is_one_line(pictures, tmp_path, content, reason):
+    file = tmp_path / "labels.csv"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as caught:
+        load(pictures, file)
+    assert str(caught.value).startswith(f"--folder_labels={file}")
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def spoil(pictures) -> dict[int, str]:
+    """Makes three files bad; returns the reasons by colour."""
+    (pictures / "even" / "04.PNG").write_bytes(b"")
+    content = (pictures / "odd" / "09.bmp").read_bytes()
+    (pictures / "odd" / "09.bmp").write_bytes(content[:-50])
+    (pictures / "odd" / "11.gif").unlink()
+    (pictures / "odd" / "11.gif").symlink_to("nowhere")
+    return {4: "empty file", 9: "truncated", 11: "No such file"}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_training_keeps_the_place_of_bad_files(pictures, tmp_path, cache):
+    bad = spoil(pictures)
+    dataset = load(pictures, "folders")
+    with dataset.report_bad_images(str(tmp_path / "run")):
+        rows = train(dataset, 10, cache=cache)
+    first, second = rows[:COUNT], rows[COUNT:]
+    for epoch in (first, second):
+        np.testing.assert_array_equal(epoch[:, 1], epoch[:, 0] % 2)
+        assert set(epoch[:, 0]) == set(range(COUNT)) - set(bad)
+        assert len(epoch) == COUNT
+    assert first.tolist() != second.tolist()
+    assert sorted(first.tolist()) == sorted(second.tolist())
+    lines = (tmp_path / "run" / "bad_images.txt").read_text().splitlines()
+    named = dict(line.split("\t") for line in lines)
+    assert len(named) == len(lines) == 3
+    for colour, reason in bad.items():
+        (path,) = (p for p in named if os.path.basename(p).startswith(f"{colour:02}."))
+        assert path.startswith(f"{pictures}/")
+        assert reason in named[path]
+    # Resumed, before and after the bad files were met.
+    for step in (3, 7):
+        again = train(load(pictures, "folders"), 10 - step, start_step=step, cache=cache)
+        np.testing.assert_array_equal(again, rows[8 * step :])
+
+
+def test_evaluation_leaves_bad_files_out(pictures, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("simclr_tf"), "propagate", True)  # runs switch it off
+    bad = spoil(pictures)
+    expected = sorted(set(range(COUNT)) - set(bad))
+    dataset = load(pictures, "folders")
+    with dataset.report_bad_images(""):
+        batches = evaluate(dataset)
+    assert seen(batches) == expected
+    assert "3 files could not be read:" in caplog.text
+    assert caplog.text.count("09.bmp: ") <= 2
+    for batch in batches:
+        left_out = batch["weight"] == 0
+        assert not batch["image"][left_out].any()
+        assert not batch["label"][left_out].any()
+        np.testing.assert_array_equal(batch["label"][~left_out], colours(batch["image"] * 255)[~left_out] % 2)  # fmt: skip # noqa: E501
+    hosts = [evaluate(dataset, tf.distribute.InputContext(3, i, 6), global_batch_size=12)
+             for i in range(3)]  # fmt: skip
+    assert seen([batch for host in hosts for batch in host]) == expected
+    assert len({len(host) for host in hosts}) == 1
+    assert seen(evaluate(dataset, cache=True)) == expected
+
+
+def test_hosts_share_an_epoch(pictures):
+    hosts = [train(load(pictures), 5, tf.distribute.InputContext(2, i, 2)) for i in range(2)]
+    assert sorted(np.concatenate(hosts)[:, 0]) == list(range(COUNT))
+
+
+def test_fail_stops_with_the_file(pictures, tmp_path):
+    spoil(pictures)
+    dataset = load(pictures, on_bad_image="fail")
+    with (
+        pytest.raises(UserError, match=f"^--on_bad_image=fail: {pictures}/.*: .*; [^\n]*$"),
+        dataset.report_bad_images(str(tmp_path / "run")),
+    ):
+        train(dataset, 10)
+
+
+def test_all_bad(pictures, tmp_path):
+    for path in pictures.rglob("*.*"):
+        path.write_bytes(b"")
+    dataset = load(pictures)
+    with (
+        pytest.raises(UserError, match="none of the 40 files of all can be read"),
+        dataset.report_bad_images(str(tmp_path)),
+    ):
+        train(dataset, 1)
+    assert len((tmp_path / "bad_images.txt").read_text().splitlines()) == COUNT
+
+
+def test_the_list_grows_and_keeps_odd_names(tmp_path):
+    root = tmp_path / "pictures"
+    draw(root / "good.png", 1)
+    (root / "a\tb\nc.png").touch()
+    (tmp_path / "bad_images.txt").write_text("/earlier.png\tempty file\n")
+    for _ in range(2):
+        dataset = load(root)
+        with dataset.report_bad_images(str(tmp_path)):
+            assert seen(evaluate(dataset)) == [1]
+    lines = (tmp_path / "bad_images.txt").read_text().splitlines()
+    assert lines == ["/earlier.png\tempty file", rf"{root}/a\tb\nc.png" + "\tempty file"]
+
+
+def test_fingerprint_tells_listings_apart(pictures, tmp_path):
+    before = load(pictures).fingerprint
+    pictures.rename(tmp_path / "moved")
+    assert load(tmp_path / "moved").fingerprint == before
+    (tmp_path / "moved" / "new.png").touch()
+    assert load(tmp_path / "moved").fingerprint != before

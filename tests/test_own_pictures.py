@@ -1,0 +1,154 @@
+"""Whole runs on folders of pictures: without labels, with labels, with files that are broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.conftest import TINY
+from tests.test_training_runs import assert_same, weights_of
+
+BAD = ("bad empty.png", "bad cut.jpg", "bad text.gif")
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """60 pictures, stripes across in `rows` and down in `columns`, and three broken files."""
+    root = tmp_path / "own pictures"
+    random = np.random.default_rng(0)
+    for number in range(60):
+        stripes = np.broadcast_to(random.integers(0, 256, (12, 1, 3), np.uint8), (12, 10, 3))
+        kind = ("jpg", "png", "webp")[number % 3]
+        folder = ("rows", "columns")[number % 2]
+        pixels = stripes if folder == "rows" else stripes.transpose(1, 0, 2)
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(root / folder / f"é {number}.{kind}")
+    (root / "rows" / BAD[0]).touch()
+    (root / "rows" / BAD[1]).write_bytes((root / "rows" / "é 0.jpg").read_bytes()[:-200])
+    (root / "columns" / BAD[2]).write_text("no picture")
+    return root
+
+
+@pytest.fixture
+def run_on(run, pictures):
+    """Runs a command line on the pictures; returns its status."""
+    return lambda *flags: run(f"--dataset=folder:{pictures}", "--eval_split=validation", *flags)
+
+
+def test_from_pictures_to_a_classifier(run, run_on, pictures, tmp_path, capsys) -> None:
+    pretrained, probed, tuned = (tmp_path / name for name in ("pretrained", "probed", "tuned"))
+    assert run_on("--train_steps=6", "--train_split=all", f"--model_dir={pretrained}") == 0
+    printed = capsys.readouterr().out
+    assert "pre-train without labels\n" in printed
+    assert f"3 files could not be read; see {pretrained}/bad_images.txt" in printed
+    lines = (pretrained / "bad_images.txt").read_text().splitlines()
+    assert sorted(Path(line.split("\t")[0]).name for line in lines) == sorted(BAD)
+    assert json.loads((pretrained / "simclr.json").read_text())["supervised_head"] is None
+
+    flags = ["--mode=probe", f"--checkpoint={pretrained}", "--folder_labels=folders"]
+    fractions = "--label_fractions=1"
+    assert run_on(*flags, fractions, f"--model_dir={probed}", "--train_split=all") == 0
+    result = json.loads((probed / "probe.json").read_text())
+    assert 0 <= result["logistic_regression/1"] <= 1
+    assert "60 labels" in capsys.readouterr().out
+    assert run_on(*flags, fractions, "--train_split=all") == 0
+    assert f"{BAD[2]}: not a JPEG" in capsys.readouterr().out
+
+    table = tmp_path / "labels.csv"
+    files = [path for path in pictures.rglob("*.*") if path.is_file()]
+    rows = [f"{path.relative_to(pictures)},{path.parent.name}\n" for path in files]
+    table.write_text("path,label\n" + "".join(rows))
+    flags = ["--train_mode=finetune", "--mode=train_then_eval", f"--checkpoint={pretrained}"]
+    flags += [f"--folder_labels={table}", "--train_steps=4", f"--model_dir={tuned}"]
+    assert run_on(*flags, "--eval_split=all") == 0
+    assert "all (60 images)" in capsys.readouterr().out
+    result = json.loads((tuned / "result.json").read_text())
+    assert result["eval/label_top_1_accuracy"] * 60 % 1 == pytest.approx(0, abs=1e-4)
+    assert (tuned / "saved_model/4").is_dir()
+    assert run("--mode=eval", "--eval_split=all", f"--model_dir={tuned}", tiny=False) == 0
+    assert "all (60 images)" in capsys.readouterr().out
+
+
+def test_labels_switch_the_online_probe_on(run_on, tmp_path, capsys) -> None:
+    flags = ["--folder_labels=folders", "--mode=train_then_eval", "--train_steps=2"]
+    assert run_on(*flags, f"--model_dir={tmp_path / 'run'}") == 0
+    printed = capsys.readouterr().out
+    assert "with an online linear probe" in printed
+    assert "top-1" in printed
+
+
+def test_resumed_equals_uninterrupted(run_on, tmp_path, capsys) -> None:
+    common = ["--train_split=all", "--train_steps=6", "--checkpoint_steps=2"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run_on(*common, f"--model_dir={whole}") == 0
+    parts.mkdir()
+    for file in [*whole.glob("ckpt-4.*"), *whole.glob("*.json")]:
+        shutil.copy(file, parts)
+    (parts / "checkpoint").write_text('model_checkpoint_path: "ckpt-4"\n')
+    capsys.readouterr()
+    assert run_on(*common, f"--model_dir={parts}") == 0
+    printed = capsys.readouterr().out
+    assert "continues from step 4" in printed
+    assert "has changed" not in printed
+    assert_same(weights_of(whole), weights_of(parts))
+
+
+def test_a_changed_folder_goes_on_and_is_said(run_on, pictures, tmp_path, capsys) -> None:
+    common = ["--train_epochs=1", "--train_split=all", f"--model_dir={tmp_path / 'run'}"]
+    assert run_on(*common) == 0
+    for number in range(30):
+        shutil.copy(pictures / "rows" / "é 0.jpg", pictures / "rows" / f"new {number}.jpg")
+    assert run_on(*common) == 0
+    assert "63 files then, 93 now" in capsys.readouterr().out
+
+
+def test_views(run_on, tmp_path) -> None:
+    assert run_on("--mode=show_views", f"--model_dir={tmp_path / 'run'}") == 0
+    sheet = tf.io.decode_png((tmp_path / "run" / "views.png").read_bytes())
+    assert sheet.shape == (8 * 12, 3 * 12, 3)
+
+
+IMPOSSIBLE = {
+    "--train_mode=finetune": "has no class labels; say where they are: --folder_labels=folders",
+    "--mode=probe": "has no class labels",
+    "--mode=train_then_eval": "has no class labels",
+    "--lineareval_while_pretraining": "has no class labels",
+    "--eval_split=test --mode=train_then_eval": "has train (",
+    "--folder_labels=none.csv": "--folder_labels=none.csv: no such file",
+    "--folder_labels=folders --dataset=digits": "--folder_labels=folders is for your own pictures",
+    "--on_bad_image=ignore": "on_bad_image",
+    "--dataset=folder:/no/such": "/no/such does not exist",
+}
+
+
+@pytest.mark.parametrize("flags", IMPOSSIBLE)
+def test_what_cannot_work_is_one_line(flags, run_on, tmp_path, capsys) -> None:
+    assert run_on(f"--model_dir={tmp_path / 'run'}", *flags.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert IMPOSSIBLE[flags] in printed.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.smoke
+def test_fail_names_the_file_and_is_status_2(pictures, tmp_path) -> None:
+    flags = [*TINY, f"--dataset=folder:{pictures}", "--on_bad_image=fail", "--train_split=all"]
+    command = [sys.executable, "-m", "simclr_tf.run", *flags, f"--model_dir={tmp_path / 'run'}"]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    shown = done.stderr.replace("\r", "\n").splitlines()
+    lines = [line for line in shown if line.strip() and " |" not in line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"error: --on_bad_image=fail: {pictures}/")
+    assert any(name in lines[0] for name in BAD)
