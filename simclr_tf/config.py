@@ -28,8 +28,9 @@ ARCHITECTURE = (
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(
     "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name "
-    "label_fractions checkpoint_epochs checkpoint_steps keep_checkpoint_max keep_hub_module_max "
-    "train_summary_steps use_tpu tpu_name tpu_zone gcp_project master explicit".split()
+    "label_fractions augment_on checkpoint_epochs checkpoint_steps keep_checkpoint_max "
+    "keep_hub_module_max train_summary_steps use_tpu tpu_name tpu_zone gcp_project master "
+    "explicit".split()
 )
 
 
@@ -52,6 +53,7 @@ class Config:
     cache_dataset: bool
     color_jitter_strength: float
     use_blur: bool
+    augment_on: str
     resnet_depth: int
     width_multiplier: float
     sk_ratio: float

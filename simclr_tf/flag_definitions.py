@@ -124,6 +124,13 @@ _FLAGS: dict[str, list[tuple]] = {
     "Augmentation": [
         ("color_jitter_strength", "float", 1.0, "The strength of color jittering; 0 turns it off."),
         ("use_blur", "bool", True, "Whether to use Gaussian blur during pretraining."),
+        (
+            "augment_on",
+            ["auto", "host", "device"],
+            "auto",
+            "Where views are made: in the input pipeline, or in the training step, to which the "
+            "host then ships bytes. auto: on the device where that is an accelerator.",
+        ),
     ],
     "Encoder and heads": [
         ("resnet_depth", "int", 50, "Depth of ResNet: 18, 34, 50, 101, 152 or 200."),

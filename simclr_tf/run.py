@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+    finally:
+        # Ends pipelines that an error's traceback has kept: a thread of TensorFlow's that calls
+        # Python while it shuts down would abort the process.
+        gc.collect()
     return 0
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from simclr_tf.augmentation.base import StatelessAugmentationLayer
+from simclr_tf.augmentation.placement import Augmentation
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
 from simclr_tf.augmentation.random_solarize import RandomSolarize
-from simclr_tf.augmentation.views import SimCLRViews, SupervisedView
+from simclr_tf.augmentation.views import SimCLRViews, SupervisedView, Views
 
 __all__ = [
+    "Augmentation",
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGrayscale",
@@ -21,4 +23,5 @@ __all__ = [
     "SimCLRViews",
     "StatelessAugmentationLayer",
     "SupervisedView",
+    "Views",
 ]

@@ -32,7 +32,8 @@ class StatelessAugmentationLayer(_Base):
     keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and
     takes `seed=0` for no seed; this class mends the three.
 
-    A subclass names `salt`, a number of its own, and `draws`, how many numbers an image needs, and
+    A subclass has a `word` for what it does and a `salt`, a number of its own; it says in `draws`
+    how many numbers an image needs, and
     implements `transformations_from` and `augment_planes`.
 
     Args:
@@ -42,6 +43,7 @@ class StatelessAugmentationLayer(_Base):
             whatever the global policy says: eight bits of bfloat16 are too few to compute with.
     """
 
+    word: str
     salt: int
     draws: int
     moves_pixels = False

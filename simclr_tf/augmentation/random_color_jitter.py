@@ -39,6 +39,7 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
             or `value_range` is empty; when called, if images are not RGB.
     """
 
+    word = "jitter"
     salt = 3
     draws = 6
 

@@ -35,6 +35,7 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         ValueError: if `probability` is outside [0, 1] or `sigma_range` is empty or not positive.
     """
 
+    word = "blur"
     salt = 5
     draws = 2
 

@@ -29,6 +29,7 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
         ValueError: if `probability` is outside [0, 1], or, when called, if images are not RGB.
     """
 
+    word = "grayscale"
     salt = 4
     draws = 1
 

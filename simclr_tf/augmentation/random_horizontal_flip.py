@@ -26,6 +26,7 @@ class RandomHorizontalFlip(base.StatelessAugmentationLayer):
         ValueError: if `probability` is outside [0, 1].
     """
 
+    word = "flip"
     salt = 2
     draws = 1
     moves_pixels = True

@@ -50,6 +50,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         ValueError: if a size is not positive or a range is empty or out of bounds.
     """
 
+    word = "crop"
     salt = 1
     moves_pixels = True
 

@@ -29,6 +29,7 @@ class RandomSolarize(base.StatelessAugmentationLayer):
         ValueError: if `probability` or `threshold` is outside [0, 1] or `value_range` is empty.
     """
 
+    word = "solarize"
     salt = 6
     draws = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from simclr_tf.augmentation import base, stateless
@@ -101,6 +102,23 @@ class Views:
         flat = tf.reshape(crops, [-1, self.image_size, self.image_size, 3])
         views = self._distort(tf.cast(flat, tf.float32), self._seeds(seeds))
         return tf.reshape(views, [-1, *self._shape])
+
+    def parameters(
+        self, seed: tf.Tensor, height: int, width: int
+    ) -> list[dict[str, dict[str, np.ndarray]]]:
+        """Returns what is drawn for each view of one image, to be shown: by layer, by name."""
+        seeds = self._seeds(tf.convert_to_tensor(seed)[tf.newaxis])
+        drawn = {
+            layer.word: layer.draw(seeds, height, width)
+            for layer in (self.crop, self.flip, *self.distortions)
+        }
+        return [
+            {
+                word: {name: value[view].numpy() for name, value in parameters.items()}
+                for word, parameters in drawn.items()
+            }
+            for view in range(self.views)
+        ]
 
     @property
     def _shape(self) -> list[int]:

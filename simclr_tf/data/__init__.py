@@ -6,6 +6,7 @@ from simclr_tf.data.datasets import load
 from simclr_tf.data.eval_pipeline import eval_input_fn, eval_steps
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.preprocessing import preprocess_for_eval, to_rgb
+from simclr_tf.data.sampling import sample_images
 from simclr_tf.data.seeds import position_seeds
 from simclr_tf.data.train_pipeline import train_input_fn
 
@@ -16,6 +17,7 @@ __all__ = [
     "load",
     "position_seeds",
     "preprocess_for_eval",
+    "sample_images",
     "to_rgb",
     "train_input_fn",
 ]

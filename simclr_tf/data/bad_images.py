@@ -31,7 +31,7 @@ class BadImages:
     def __init__(self, *, fail: bool):
         self._fail = fail
         self._reasons: dict[str, str] = {}
-        self._failure: UserError | None = None
+        self._failure = ""
         self._model_dir = ""
         self._written = 0.0
         self._lock = threading.Lock()
@@ -58,8 +58,9 @@ class BadImages:
 
     def stop(self, message: str) -> None:
         """Raises a UserError that comes out of the `reporting` around the pipeline."""
-        self._failure = UserError(message)
-        raise self._failure
+        # Not the error itself: its traceback would keep the pipeline's threads at work.
+        self._failure = message
+        raise UserError(message)
 
     @contextlib.contextmanager
     def reporting(self, model_dir: str) -> Iterator[None]:
@@ -72,9 +73,9 @@ class BadImages:
         try:
             yield
         except tf.errors.OpError:
-            if self._failure is None:
+            if not self._failure:
                 raise
-            raise self._failure from None
+            raise UserError(self._failure) from None
         finally:
             if self._reasons:
                 self._finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -12,8 +13,16 @@ from simclr_tf.data.preprocessing import to_rgb
 from simclr_tf.data.quiet import quiet_tfds
 from simclr_tf.data.sharding import InputFn
 
-# Called with uint8 images [b, h, w, 3] and int32 seeds [b, 2]; the result's first axis is b.
-Transform = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+class Transform(Protocol):
+    """What happens to images on the host; simclr_tf.augmentation.Augmentation is one."""
+
+    def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> Example:
+        """Takes uint8 `[b, h, w, 3]` and int32 `[b, 2]`; returns tensors `[b, ...]` by name."""
+
+    def prepare_one(self, image: tf.Tensor, seed: tf.Tensor) -> Example:
+        """Takes uint8 `[h, w, 3]` and int32 `[2]`; returns tensors `[...]` of fixed shapes."""
+
 
 # Called with the seed of the files' order, an int64 scalar, which a cached pass ignores.
 Source = Callable[[tf.Tensor], tf.data.Dataset]
@@ -32,7 +41,6 @@ def train_input_fn(
     split: str,
     global_batch_size: int,
     transform: Transform,
-    output_key: str,
     cache: bool,
     seed: int,
     start_step: int = 0,
@@ -50,9 +58,8 @@ def train_input_fn(
       dataset: the data set.
       split: in TFDS's syntax.
       global_batch_size: images per step over all replicas; divisible by the number of replicas.
-      transform: called on uint8 images `[b, h, w, 3]` and int32 seeds `[b, 2]`, of which no two are
-        equal in a run; gives a tensor `[b, ...]`. b is 1 where images vary in size.
-      output_key: the name of the transform's result in a batch.
+      transform: its `prepare` is called where all images have one size, its `prepare_one` where
+        they vary. No two seeds of a run are equal.
       cache: keep the shard in memory: as pixels where images have one size, else encoded.
       seed: decides the order and the images' seeds.
       start_step: number of steps already taken.
@@ -63,7 +70,7 @@ def train_input_fn(
 
     Returns:
       A function for `strategy.distribute_datasets_from_function`. Its dataset yields, per replica,
-      {output_key: `[b, ...]`, "label": int64 `[b]`}.
+      what `transform` gives and "label", int64 `[b]`.
 
     Raises:
       UserError: if the split cannot be read; from the function, if the batch cannot be divided.
@@ -91,7 +98,6 @@ def train_input_fn(
         batches = _transform_batches(
             stream,
             transform,
-            output_key,
             batch_size=batch_size,
             batch_first=dataset.has_static_size,
             start=start,
@@ -167,7 +173,6 @@ def _shuffle_epochs(
 def _transform_batches(
     stream: tf.data.Dataset,
     transform: Transform,
-    output_key: str,
     *,
     batch_size: int,
     batch_first: bool,
@@ -179,14 +184,13 @@ def _transform_batches(
     @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
     def transform_batch(number: tf.Tensor, batch: Example) -> Example:
         positions = start + number * batch_size + tf.range(batch_size, dtype=tf.int64)
-        views = transform(to_rgb(batch["image"]), seed_of(positions))
-        return {output_key: views, "label": batch["label"]}
+        prepared = transform.prepare(to_rgb(batch["image"]), seed_of(positions))
+        return {**prepared, "label": batch["label"]}
 
     @tf.autograph.experimental.do_not_convert
     def transform_one(position: tf.Tensor, example: Example) -> Example:
-        images = to_rgb(example["image"])[tf.newaxis]
-        views = transform(images, seed_of(position[tf.newaxis]))
-        return {output_key: views[0], "label": example["label"]}
+        prepared = transform.prepare_one(to_rgb(example["image"]), seed_of(position))
+        return {**prepared, "label": example["label"]}
 
     if batch_first:
         batches = stream.batch(batch_size, drop_remainder=True).enumerate()

@@ -37,13 +37,15 @@ class Classifier(Network):
         """One optimizer step.
 
         Args:
-          batch: `image` float32 [batch, h, w, 3] in [0, 1] and `label` int64 [batch].
+          batch: `label` int64 [batch] and what `finish_views` turns into float32
+            [batch, h, w, 3] in [0, 1].
 
         Returns:
           Means since the metrics were last reset.
         """
+        images = self.finish_views(batch)
         with tf.GradientTape() as tape:
-            features = self.encoder(batch["image"], training=True)
+            features = self.encoder(images, training=True)
             hidden = self.projection_head(features, training=True)
             logits = self.supervised_head(hidden[self.projection_selector])
             classification = supervised_loss(batch["label"], logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -16,7 +16,8 @@ from simclr_tf.optimizers import l2_penalty
 class Network(tf.keras.Model):
     """An encoder f, a projection head g and, where there are labels, a supervised head.
 
-    Subclasses train it; this class holds the parts and evaluates the supervised head.
+    Subclasses train it; this class holds the parts and evaluates the supervised head. Their
+    training step calls `finish_views` on a batch, which may be set to make the views on the device.
 
     Args:
       encoder: images float [batch, h, w, 3] in [0, 1] -> features h [batch, dim].
@@ -46,6 +47,7 @@ class Network(tf.keras.Model):
         self.projection_selector = projection_selector
         self.weight_decay = weight_decay
         self.decay_in_optimizer = decay_in_optimizer
+        self.finish_views: Callable[[dict[str, tf.Tensor]], tf.Tensor] = _made_on_the_host
         self.top_1 = tf.keras.metrics.SparseCategoricalAccuracy("eval/label_top_1_accuracy")
         self.top_5 = tf.keras.metrics.SparseTopKCategoricalAccuracy(5, "eval/label_top_5_accuracy")
 
@@ -109,6 +111,10 @@ class Network(tf.keras.Model):
         for metric in (self.top_1, self.top_5):
             metric.update_state(batch["label"], logits, sample_weight=batch["weight"])
         return {metric.name: metric.result() for metric in (self.top_1, self.top_5)}
+
+
+def _made_on_the_host(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    return batch["views"]
 
 
 def supervised_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

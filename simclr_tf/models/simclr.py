@@ -33,12 +33,14 @@ class SimCLR(Network):
         """One optimizer step.
 
         Args:
-          batch: `views` float32 [pairs, 2, h, w, 3] in [0, 1] and `label` int64 [pairs].
+          batch: `label` int64 [pairs] and what `finish_views` turns into float32
+            [pairs, 2, h, w, 3] in [0, 1].
 
         Returns:
           Means since the metrics were last reset.
         """
-        images = tf.concat([batch["views"][:, 0], batch["views"][:, 1]], axis=0)
+        views = self.finish_views(batch)
+        images = tf.concat([views[:, 0], views[:, 1]], axis=0)
         values = {}
         with tf.GradientTape() as tape:
             features = self.encoder(images, training=True)

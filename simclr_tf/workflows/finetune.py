@@ -25,7 +25,6 @@ def finetune(config: Config) -> None:
         check_projection_selector(config)
     train(
         open_session(config),
-        transform=SupervisedView(config.image_size),
-        output_key="image",
+        views=SupervisedView(config.image_size),
         source=source,
     )

@@ -22,11 +22,15 @@ def pretrain(config: Config) -> None:
         config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
     train(
         open_session(config),
-        transform=SimCLRViews(
-            config.image_size,
-            color_jitter_strength=config.color_jitter_strength,
-            use_blur=config.use_blur,
-        ),
-        output_key="views",
+        views=contrastive_views(config),
         source=source,
+    )
+
+
+def contrastive_views(config: Config) -> SimCLRViews:
+    """Returns what makes the two views that `config` asks for."""
+    return SimCLRViews(
+        config.image_size,
+        color_jitter_strength=config.color_jitter_strength,
+        use_blur=config.use_blur,
     )

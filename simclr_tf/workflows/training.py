@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import data
+from simclr_tf import data, stack
+from simclr_tf.augmentation import Augmentation, Views
 from simclr_tf.checkpoints import Source, TrainingState, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.distribution import choose_strategy
@@ -89,6 +89,7 @@ def open_strategy(config: Config) -> tf.distribute.Strategy:
         gcp_project=config.gcp_project,
         master=config.master,
     )
+    stack.start_xla()
     tf.keras.utils.set_random_seed(config.seed)
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[config.precision]
     tf.keras.mixed_precision.set_global_policy(policy)
@@ -117,13 +118,12 @@ def _schedule(plan: Plan) -> WarmUpCosine:
     return WarmUpCosine(plan.learning_rate, plan.warmup_steps, plan.train_steps)
 
 
-def train(session: Session, *, transform: Any, output_key: str, source: Source | None) -> None:
+def train(session: Session, *, views: Views, source: Source | None) -> None:
     """Trains to the planned step from wherever the run stands, exports, and evaluates if asked.
 
     Args:
       session: from `open_session`.
-      transform: makes the model's input from a batch of images and seeds (simclr_tf.augmentation).
-      output_key: its name in the batch.
+      views: makes the network's input from images.
       source: initial weights for a run that has no checkpoint of its own yet.
 
     Raises:
@@ -131,6 +131,8 @@ def train(session: Session, *, transform: Any, output_key: str, source: Source |
     """
     config, plan = session.config, session.plan
     model = build_compiled(session)
+    augmentation = Augmentation(views, on_device=_augments_on_device(session))
+    model.finish_views = augmentation.finish
     state = TrainingState(model, config.model_dir, config.keep_checkpoint_max)
     restored = state.restore()
     start = restored or 0
@@ -157,7 +159,7 @@ def train(session: Session, *, transform: Any, output_key: str, source: Source |
             print(f"  {'weights':<11}{origin}", flush=True)
             describe_run(config, plan.num_classes if model.supervised_head else None)
             note_files(config, session.dataset)
-            _fit(session, model, state, start, transform, output_key)
+            _fit(session, model, state, start, augmentation)
         exported = export.export_saved_model(
             model, config, class_names=session.dataset.class_names, step=plan.train_steps
         )
@@ -171,16 +173,14 @@ def _fit(
     model: Network,
     state: TrainingState,
     start: int,
-    transform: Any,
-    output_key: str,
+    augmentation: Augmentation,
 ) -> None:
     config, plan = session.config, session.plan
     input_fn = data.train_input_fn(
         session.dataset,
         split=config.train_split,
         global_batch_size=config.train_batch_size,
-        transform=transform,
-        output_key=output_key,
+        transform=augmentation,
         cache=config.cache_dataset,
         seed=config.seed,
         start_step=start,
@@ -194,7 +194,7 @@ def _fit(
         checkpoint_steps=plan.checkpoint_steps,
         summary_steps=plan.summary_steps,
         schedule=_schedule(plan),
-        images=sample_views(session, transform),
+        images=_sample_views(session, augmentation.views),
     )
     bar = ProgressBar(
         start=start,
@@ -212,21 +212,18 @@ def _fit(
         bar.close()
 
 
-def sample_views(session: Session, transform: Any, count: int = 8) -> tf.Tensor:
-    """Returns what `transform` makes of a few training images, [count, ...], to be looked at."""
-    input_fn = data.train_input_fn(
-        session.dataset,
-        split=session.config.train_split,
-        global_batch_size=1,  # images may differ in size
-        transform=lambda images, seeds: images,
-        output_key="image",
-        cache=False,
-        seed=session.config.seed,
-        shuffle_buffer=count,
-    )
-    seeds = data.position_seeds(session.config.seed, tf.range(count, dtype=tf.int64))
-    images = [batch["image"] for batch in input_fn(tf.distribute.InputContext()).take(count)]
-    return tf.concat([transform(image, seeds[i, None]) for i, image in enumerate(images)], axis=0)
+def _sample_views(session: Session, views: Views, count: int = 8) -> tf.Tensor:
+    """Returns the views of a few training images, [count, ...], to be looked at."""
+    config = session.config
+    split, seed = config.train_split, config.seed
+    images = data.sample_images(session.dataset, split=split, count=count, seed=seed)
+    return tf.stack([views.of_one(tf.constant(image), key) for image, key in images])
+
+
+def _augments_on_device(session: Session) -> bool:
+    if session.config.augment_on == "auto":
+        return _device_type(session.strategy) != "CPU"
+    return session.config.augment_on == "device"
 
 
 def _count_parameters(model: Network) -> dict[str, int]:
@@ -241,5 +238,9 @@ def _count_parameters(model: Network) -> dict[str, int]:
 
 def _name(strategy: tf.distribute.Strategy) -> str:
     kind = type(strategy).__name__.removesuffix("V1").removesuffix("Strategy")
+    return f"{kind} on {_device_type(strategy)}"
+
+
+def _device_type(strategy: tf.distribute.Strategy) -> str:
     device = strategy.extended.worker_devices[0]
-    return f"{kind} on {tf.DeviceSpec.from_string(device).device_type}"
+    return tf.DeviceSpec.from_string(device).device_type

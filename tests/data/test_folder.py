@@ -44,14 +44,18 @@ def colours(images: np.ndarray) -> np.ndarray:
     )
 
 
+class Shrink:
+    """A transform for images of different sizes."""
+
+    def prepare_one(self, image, seed):
+        return {"image": tf.image.resize(tf.cast(image, tf.float32), (4, 4))}
+
+
 def train(dataset, steps, context=None, **kwargs) -> np.ndarray:
     """Returns [images, 2] of a host's stream: colour and label."""
 
-    def transform(images, seeds):
-        return tf.image.resize(tf.cast(images, tf.float32), (4, 4))
-
     options = {"split": "all", "global_batch_size": 8, "cache": False, "seed": 1, **kwargs}
-    input_fn = data.train_input_fn(dataset, transform=transform, output_key="image", **options)
+    input_fn = data.train_input_fn(dataset, transform=Shrink(), **options)
     batches = list(input_fn(context or tf.distribute.InputContext(1, 0, 1)).take(steps))
     shown = np.concatenate([colours(batch["image"]) for batch in batches])
     return np.stack([shown, np.concatenate([batch["label"] for batch in batches])], axis=1)

@@ -10,6 +10,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf import data
+from simclr_tf.augmentation import Augmentation, SimCLRViews
 from simclr_tf.data import reading, train_pipeline
 from simclr_tf.errors import UserError
 
@@ -18,8 +19,17 @@ BOTH = pytest.mark.parametrize("cache", [False, True], ids=["uncached", "cached"
 ALL = pytest.mark.parametrize("name", ["digits", "made_files", "made_varied"])
 
 
-def describe(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+class Describe:
     """A transform that shows what it was given: int64 [b, 3], two seeds and a sum of pixels."""
+
+    def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"views": describe(images, seeds)}
+
+    def prepare_one(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"views": describe(image[tf.newaxis], seed[tf.newaxis])[0]}
+
+
+def describe(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
     assert images.dtype == tf.uint8
     assert seeds.dtype == tf.int32
     assert images.shape[-1] == 3
@@ -33,8 +43,7 @@ def run(dataset, context=None, steps: int = 10, **kwargs) -> np.ndarray:
     options = {
         "split": "train",
         "global_batch_size": 6,
-        "transform": describe,
-        "output_key": "views",
+        "transform": Describe(),
         "cache": False,
         "seed": 3,
         **kwargs,
@@ -160,25 +169,29 @@ def test_no_labels(load_made):
     assert set(rows[:, 3]) == {-1}
 
 
-def test_transform_may_change_shape_and_type(load_made):
-    def two_views(images, seeds):
-        del seeds
-        small = tf.image.resize(images, (5, 5))
-        return tf.stack([small, small], axis=1)
-
+@pytest.mark.parametrize("on_device", [False, True], ids=["host", "device"])
+def test_what_reaches_the_training_step(load_made, on_device):
+    """Float views, or bytes of fixed shapes: whole images of one size, crops of others."""
+    views = SimCLRViews(5, color_jitter_strength=0, use_blur=False)
+    float_views = {"views": tf.TensorSpec((4, 2, 5, 5, 3), tf.float32)}
+    seeds = tf.TensorSpec((4, 2), tf.int32)
     for name in ("made_files", "made_varied"):
-        (context,) = [tf.distribute.InputContext(1, 0, 2)]
+        loaded = load_made(name)
         dataset = data.train_input_fn(
-            load_made(name),
+            loaded,
             split="train",
             global_batch_size=8,
-            transform=two_views,
-            output_key="views",
+            transform=Augmentation(views, on_device=on_device),
             cache=True,
             seed=0,
-        )(context)
-        assert dataset.element_spec["views"] == tf.TensorSpec((4, 2, 5, 5, 3), tf.float32)
-        assert dataset.element_spec["label"] == tf.TensorSpec((4,), tf.int64)
+        )(tf.distribute.InputContext(1, 0, 2))
+        expected = float_views
+        if on_device and loaded.has_static_size:
+            shape = (4, *loaded.image_shape[:2], 3)
+            expected = {"images": tf.TensorSpec(shape, tf.uint8), "seeds": seeds}
+        elif on_device:
+            expected = {"crops": tf.TensorSpec((4, 2, 5, 5, 3), tf.uint8), "seeds": seeds}
+        assert dataset.element_spec == {**expected, "label": tf.TensorSpec((4,), tf.int64)}
 
 
 def test_default_shuffle_buffer():
