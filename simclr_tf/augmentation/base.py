@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from simclr_tf import stack
 from simclr_tf.augmentation import stateless
+from simclr_tf.augmentation.separable import from_lines, to_lines
 
 Transformations = dict[str, tf.Tensor]
 
@@ -34,7 +35,7 @@ class StatelessAugmentationLayer(_Base):
 
     A subclass has a `word` for what it does and a `salt`, a number of its own; it says in `draws`
     how many numbers an image needs, and
-    implements `transformations_from` and `augment_planes`.
+    implements `transformations_from` and `augment_lines`.
 
     Args:
         seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
@@ -118,11 +119,10 @@ class StatelessAugmentationLayer(_Base):
     ) -> tf.Tensor:
         """Changes images, float32 `[batch, H, W, C]`, by their parameters."""
         del unused
-        planes = tf.transpose(images, [0, 3, 1, 2])
-        return tf.transpose(self.augment_planes(planes, transformations), [0, 2, 3, 1])
+        return from_lines(self.augment_lines(to_lines(images), transformations))
 
-    def augment_planes(self, planes: tf.Tensor, transformations: Transformations) -> tf.Tensor:
-        """Does the same to float32 `[batch, C, H, W]`, which is faster to work on."""
+    def augment_lines(self, lines: tf.Tensor, transformations: Transformations) -> tf.Tensor:
+        """Does the same to float32 `[batch, H, C, W]`; see `simclr_tf.augmentation.separable`."""
         raise NotImplementedError
 
     def _ensure_inputs_are_compute_dtype(self, inputs: Any) -> Any:
@@ -157,10 +157,10 @@ def check_value_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def check_rgb(planes: tf.Tensor) -> None:
-    """Raises ValueError unless the second axis holds three channels."""
-    if planes.shape[1] != 3:
-        raise ValueError(f"expected RGB images of 3 channels, got {planes.shape[1]}")
+def check_rgb(lines: tf.Tensor) -> None:
+    """Raises ValueError unless `lines`, `[batch, H, C, W]`, have three channels."""
+    if lines.shape[2] != 3:
+        raise ValueError(f"expected RGB images of 3 channels, got {lines.shape[2]}")
 
 
 def scaled(uniform: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
@@ -175,9 +175,9 @@ def switch(apply: tf.Tensor, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor
     return tf.raw_ops.Select(condition=apply, x=changed, y=images)
 
 
-def where_any(apply: tf.Tensor, change: Callable[[], tf.Tensor], planes: tf.Tensor) -> tf.Tensor:
+def where_any(apply: tf.Tensor, change: Callable[[], tf.Tensor], lines: tf.Tensor) -> tf.Tensor:
     """Returns `change()` if any of `apply`, bool `[batch]`, is true, else saves the work."""
-    return tf.cond(tf.reduce_any(apply), change, lambda: planes)
+    return tf.cond(tf.reduce_any(apply), change, lambda: lines)
 
 
 def length(images: tf.Tensor, axis: int) -> int | tf.Tensor:

@@ -84,14 +84,14 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
             "hue": base.scaled(uniforms[:, 5], self._hue_range),
         }
 
-    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
-        base.check_rgb(planes)
+    def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        base.check_rgb(lines)
         if self.strength == 0 or self.probability == 0:
-            return planes
+            return lines
         black, white = self.value_range
         # From black = 0 on, the four operations commute with a scale, so white may be anything.
-        jittered = _jitter(planes - black, transformations, white - black) + black
-        return base.switch(transformations["apply"], jittered, planes)
+        jittered = _jitter(lines - black, transformations, white - black) + black
+        return base.switch(transformations["apply"], jittered, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -102,8 +102,8 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         }
 
 
-def _jitter(planes: tf.Tensor, drawn: base.Transformations, white: float) -> tf.Tensor:
-    """Applies the four operations to `planes`, float32 `[batch, 3, H, W]`, black being 0.
+def _jitter(lines: tf.Tensor, drawn: base.Transformations, white: float) -> tf.Tensor:
+    """Applies the four operations to `lines`, float32 `[batch, H, 3, W]`, black being 0.
 
     Saturation and hue commute, since both keep the largest channel and neither leaves the range. So
     their order matters only against brightness and contrast, and each belongs to one of three gaps:
@@ -120,35 +120,36 @@ def _jitter(planes: tf.Tensor, drawn: base.Transformations, white: float) -> tf.
         saturate, turn = saturation_gap == gap, hue_gap == gap
         saturation = tf.where(saturate, drawn["saturation"], 1.0)
         hue = tf.where(turn, drawn["hue"], 0.0)
-        planes = base.where_any(
+        lines = base.where_any(
             apply & (saturate | turn),
-            functools.partial(_shift_saturation_and_hue, planes, saturation, hue),
-            planes,
+            functools.partial(_shift_saturation_and_hue, lines, saturation, hue),
+            lines,
         )
         if gap < 2:
             factor = tf.where(is_brightness, drawn["brightness"], drawn["contrast"])
-            planes = base.where_any(
-                apply, functools.partial(_spread, planes, factor, is_brightness, white), planes
+            lines = base.where_any(
+                apply, functools.partial(_spread, lines, factor, is_brightness, white), lines
             )
             is_brightness = tf.logical_not(is_brightness)
-    return tf.clip_by_value(planes, 0.0, white)  # the last operation may round beyond
+    return tf.clip_by_value(lines, 0.0, white)  # the last operation may round beyond
 
 
 def _spread(
-    planes: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float
+    lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float
 ) -> tf.Tensor:
     """Multiplies the distance from black, or else from each channel's mean, and clips."""
-    pixels = tf.shape(planes)[2] * tf.shape(planes)[3]
-    flat = tf.reshape(planes, [-1, 3, pixels])
+    height, width = tf.shape(lines)[1], tf.shape(lines)[3]
     # XLA would recompute all that came before for a mean by reduction, but not for a product.
-    mean = tf.linalg.matvec(flat, tf.ones([pixels])) / tf.cast(pixels, tf.float32)
-    factor = factor[:, tf.newaxis]
-    shift = tf.where(about_black[:, tf.newaxis], 0.0, mean * (1 - factor))
-    planes = planes * factor[:, :, tf.newaxis, tf.newaxis] + shift[:, :, tf.newaxis, tf.newaxis]
-    return tf.clip_by_value(planes, 0.0, white)
+    share = tf.ones([1, height]) / tf.cast(height * width, tf.float32)
+    columns = tf.linalg.matmul(share, tf.reshape(lines, [-1, height, 3 * width]))
+    mean = tf.reduce_sum(tf.reshape(columns, [-1, 1, 3, width]), axis=3, keepdims=True)
+    factor = factor[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    about_black = about_black[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    lines = lines * factor + tf.where(about_black, 0.0, mean * (1 - factor))
+    return tf.clip_by_value(lines, 0.0, white)
 
 
-def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
+def _shift_saturation_and_hue(lines: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
     """Multiplies S, up to 1, and turns H by at most half a turn, without leaving RGB.
 
     In HSV a channel is V - chroma * (1 - ramp(H)), where ramp is the channel's share, from 0 to 1:
@@ -157,7 +158,7 @@ def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Te
     """
     factor = factor[:, tf.newaxis, tf.newaxis]
     sixths = 6 * turns[:, tf.newaxis, tf.newaxis]
-    red, green, blue = tf.unstack(planes, axis=1)
+    red, green, blue = tf.unstack(lines, axis=2)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     # Grey has no hue; any will do, because its chroma is 0.
@@ -177,5 +178,5 @@ def _shift_saturation_and_hue(planes: tf.Tensor, factor: tf.Tensor, turns: tf.Te
             low + tf.clip_by_value(2 * chroma - tf.abs(hue - 2 * chroma), 0.0, chroma),
             low + tf.clip_by_value(2 * chroma - tf.abs(hue - 4 * chroma), 0.0, chroma),
         ],
-        axis=1,
+        axis=2,
     )

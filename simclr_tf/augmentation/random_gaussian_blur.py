@@ -62,11 +62,11 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
             "sigma": base.scaled(uniforms[:, 1], self.sigma_range),
         }
 
-    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
-        height, width = base.length(planes, 2), base.length(planes, 3)
+    def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        height, width = base.length(lines, 1), base.length(lines, 3)
         radius = height // 10 // 2
         if isinstance(radius, int) and radius == 0:
-            return planes
+            return lines
         apply = transformations["apply"]
 
         def blur() -> tf.Tensor:
@@ -74,10 +74,10 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
             columns = rows
             if height is not width:
                 columns = _blurring_matrices(transformations["sigma"], radius, width)
-            blurred = mix_within_band(planes, rows, columns, radius)
-            return base.switch(apply, blurred, planes)
+            blurred = mix_within_band(lines, rows, columns, radius)
+            return base.switch(apply, blurred, lines)
 
-        return base.where_any(apply, blur, planes)
+        return base.where_any(apply, blur, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {

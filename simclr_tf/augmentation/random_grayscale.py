@@ -43,16 +43,16 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
         """Decides who loses colour: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
-    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
-        base.check_rgb(planes)
+    def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        base.check_rgb(lines)
         apply = transformations["apply"]
 
         def take_colour() -> tf.Tensor:
-            red, green, blue = tf.unstack(planes, axis=1)
+            red, green, blue = tf.unstack(lines, axis=2)
             luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
-            return base.switch(apply, tf.stack([luma] * 3, axis=1), planes)
+            return base.switch(apply, tf.stack([luma] * 3, axis=2), lines)
 
-        return base.where_any(apply, take_colour, planes)
+        return base.where_any(apply, take_colour, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

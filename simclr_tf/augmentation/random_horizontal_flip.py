@@ -41,8 +41,8 @@ class RandomHorizontalFlip(base.StatelessAugmentationLayer):
         """Decides who is flipped: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
-    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
-        return base.switch(transformations["apply"], tf.reverse(planes, axis=[3]), planes)
+    def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+        return base.switch(transformations["apply"], tf.reverse(lines, axis=[3]), lines)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}

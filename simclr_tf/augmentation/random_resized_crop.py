@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.augmentation import base
-from simclr_tf.augmentation.separable import crop_by_matrices
+from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
 
 # tf.image.resize looks the cubic kernel up in a table of this many steps a pixel. The same steps
 # make this layer equal to it; the exact kernel would differ by up to 5e-4 of the contrast.
@@ -113,8 +113,9 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
     ) -> tf.Tensor:
         height, width = base.length(images, 1), base.length(images, 2)
         rows, columns = self.matrices(transformations, height, width)
-        planes = crop_by_matrices(images, rows[:, tf.newaxis], columns[:, tf.newaxis])
-        return tf.clip_by_value(tf.transpose(planes, [0, 2, 3, 1]), *self.value_range)
+        lines = to_lines(images)
+        lines = crop_by_matrices(lines, rows[:, tf.newaxis], columns[:, tf.newaxis])
+        return tf.clip_by_value(from_lines(lines), *self.value_range)
 
     def matrices(
         self, boxes: base.Transformations, height: int | tf.Tensor, width: int | tf.Tensor
@@ -188,23 +189,42 @@ def resampling_weights(
     """
     size = tf.cast(size, tf.float32)[:, tf.newaxis]
     begin = tf.cast(begin, tf.float32)[:, tf.newaxis]
-    centres = tf.range(output_length, dtype=tf.float32) + 0.5
     scale = size / output_length
-    positions = centres * scale - 0.5
-    if not antialias:
-        whole = tf.floor(positions)
-        positions = whole + tf.round((positions - whole) * _KERNEL_STEPS) / _KERNEL_STEPS
+    positions = (tf.range(output_length, dtype=tf.float32) + 0.5) * scale - 0.5
     pixels = tf.cast(tf.range(length), tf.float32) - begin
-
-    distance = tf.abs(positions[:, :, tf.newaxis] - pixels[:, tf.newaxis, :])
     if antialias:
-        distance /= tf.maximum(scale, 1.0)[:, :, tf.newaxis]
+        widening = tf.maximum(scale, 1.0)[:, :, tf.newaxis]
+        weights = _weigh(positions, pixels, size, widening)
+        return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+    whole = tf.floor(positions)
+    positions = whole + tf.round((positions - whole) * _KERNEL_STEPS) / _KERNEL_STEPS
+    # Four weights make the sum of all: XLA would compute all of them again for it.
+    taps = whole[:, :, tf.newaxis] + tf.range(-1.0, 3.0)
+    total = tf.reduce_sum(_weigh(positions, taps, size), axis=2, keepdims=True)
+    return _weigh(positions, pixels, size) * (1 / total)
+
+
+def _weigh(
+    positions: tf.Tensor, pixels: tf.Tensor, size: tf.Tensor, widening: tf.Tensor | float = 1.0
+) -> tf.Tensor:
+    """Returns the cubic kernel at pixels' distances from positions, 0 for pixels outside.
+
+    Args:
+        positions: float32 `[batch, output_length]`.
+        pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the interval's.
+        size: float32 `[batch, 1]`, the interval's length.
+        widening: of the kernel.
+
+    Returns:
+        float32 `[batch, output_length, n]`.
+    """
+    if pixels.shape.rank == 2:
+        pixels = pixels[:, tf.newaxis, :]
+    distance = tf.abs(positions[:, :, tf.newaxis] - pixels) / widening
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     kernel = tf.where(distance < 1, near, tf.where(distance < 2, far, 0.0))
-    inside = tf.cast((pixels >= 0) & (pixels < size), tf.float32)
-    weights = kernel * inside[:, tf.newaxis, :]
-    return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
+    return tf.where((pixels >= 0) & (pixels < size[:, :, tf.newaxis]), kernel, 0.0)
 
 
 def _draw_offset(uniform: tf.Tensor, room: tf.Tensor) -> tf.Tensor:

@@ -55,12 +55,12 @@ class RandomSolarize(base.StatelessAugmentationLayer):
         """Decides who is inverted: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
-    def augment_planes(self, planes: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
+    def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
         low, high = self.value_range
         inverted = tf.where(
-            planes >= low + self.threshold * (high - low), high - (planes - low), planes
+            lines >= low + self.threshold * (high - low), high - (lines - low), lines
         )
-        return base.switch(transformations["apply"], inverted, planes)
+        return base.switch(transformations["apply"], inverted, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop, crop_and_resize
-from simclr_tf.augmentation.separable import crop_by_matrices
+from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
 
 
 class Views:
@@ -43,7 +43,7 @@ class Views:
         self.distortions = distortions
         # XLA makes one pass over the pixels of many small operations.
         self._of_batch = tf.function(self._make_batch, jit_compile=True)
-        self._distort = tf.function(self._distort_planes, jit_compile=True)
+        self._distort = tf.function(self._distort_crops, jit_compile=True)
         self._draw_one = tf.function(self._draw_boxes, jit_compile=True)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -155,25 +155,25 @@ class Views:
         flipped = tf.reverse(columns, axis=[1])
         columns = base.switch(self.flip.draw(seeds)["apply"], flipped, columns)
         size = self.image_size
-        planes = crop_by_matrices(
-            images,
+        lines = crop_by_matrices(
+            to_lines(tf.cast(images, tf.float32)),
             tf.reshape(rows, [-1, self.views, size, height]),
             tf.reshape(columns, [-1, self.views, size, width]),
         )
-        planes = tf.clip_by_value(planes, *self.value_range)
-        return tf.reshape(self._finish(planes, seeds), [-1, *self._shape])
+        lines = tf.clip_by_value(lines, *self.value_range)
+        return tf.reshape(self._finish(lines, seeds), [-1, *self._shape])
 
     @tf.autograph.experimental.do_not_convert
-    def _distort_planes(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return self._finish(tf.transpose(crops, [0, 3, 1, 2]), seeds)
+    def _distort_crops(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return self._finish(to_lines(crops), seeds)
 
-    def _finish(self, planes: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Scales and distorts planes; returns images `[n, image_size, image_size, 3]`."""
+    def _finish(self, lines: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Scales and distorts lines; returns images `[n, image_size, image_size, 3]`."""
         low, high = self.value_range
-        planes = (planes - low) / (high - low)
+        lines = (lines - low) / (high - low)
         for layer in self.distortions:
-            planes = layer.augment_planes(planes, layer.draw(seeds))
-        return tf.transpose(planes, [0, 2, 3, 1])
+            lines = layer.augment_lines(lines, layer.draw(seeds))
+        return from_lines(lines)
 
 
 class SimCLRViews(Views):
