@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from typing import Any
 
@@ -89,9 +88,12 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         if self.strength == 0 or self.probability == 0:
             return lines
         black, white = self.value_range
-        # From black = 0 on, the four operations commute with a scale, so white may be anything.
-        jittered = _jitter(lines - black, transformations, white - black) + black
-        return base.switch(transformations["apply"], jittered, lines)
+
+        def jitter() -> tf.Tensor:
+            # From black = 0 on, the four operations commute with a scale: white may be anything.
+            return _jitter(lines - black, transformations, white - black) + black
+
+        return base.where_any(transformations["apply"], jitter, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -114,29 +116,30 @@ def _jitter(lines: tf.Tensor, drawn: base.Transformations, white: float) -> tf.T
     gaps = tf.cumsum(spreads, axis=1, exclusive=True)
     saturation_gap = tf.reduce_sum(tf.where(order == SATURATION, gaps, 0), axis=1)
     hue_gap = tf.reduce_sum(tf.where(order == HUE, gaps, 0), axis=1)
-    is_brightness = tf.reduce_any((order == BRIGHTNESS) & (gaps == 0), axis=1)
+    brightness_first = tf.reduce_any((order == BRIGHTNESS) & (gaps == 0), axis=1)
 
-    for gap in range(3):
+    def shift(gap: int, lines: tf.Tensor) -> tf.Tensor:
         saturate, turn = saturation_gap == gap, hue_gap == gap
         saturation = tf.where(saturate, drawn["saturation"], 1.0)
         hue = tf.where(turn, drawn["hue"], 0.0)
-        lines = base.where_any(
+        return base.where_any(
             apply & (saturate | turn),
-            functools.partial(_shift_saturation_and_hue, lines, saturation, hue),
+            lambda: _shift_saturation_and_hue(lines, saturation, hue),
             lines,
         )
-        if gap < 2:
-            factor = tf.where(is_brightness, drawn["brightness"], drawn["contrast"])
-            lines = base.where_any(
-                apply, functools.partial(_spread, lines, factor, is_brightness, white), lines
-            )
-            is_brightness = tf.logical_not(is_brightness)
-    return tf.clip_by_value(lines, 0.0, white)  # the last operation may round beyond
+
+    def spread(lines: tf.Tensor, by_brightness: tf.Tensor) -> tf.Tensor:
+        factor = tf.where(by_brightness, drawn["brightness"], drawn["contrast"])
+        return _spread(lines, factor, by_brightness, white)
+
+    jittered = spread(shift(0, lines), brightness_first)
+    jittered = spread(shift(1, jittered), ~brightness_first)
+    # The last operation may round beyond the range.
+    jittered = tf.clip_by_value(shift(2, jittered), 0.0, white)
+    return base.switch(apply, jittered, lines)
 
 
-def _spread(
-    lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float
-) -> tf.Tensor:
+def _spread(lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float) -> tf.Tensor:
     """Multiplies the distance from black, or else from each channel's mean, and clips."""
     height, width = tf.shape(lines)[1], tf.shape(lines)[3]
     # XLA would recompute all that came before for a mean by reduction, but not for a product.

@@ -151,20 +151,25 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
 
 
 def crop_and_resize(
-    image: tf.Tensor, box: base.Transformations, size: tuple[int, int]
+    image: tf.Tensor, box: base.Transformations, flip: tf.Tensor, size: tuple[int, int]
 ) -> tf.Tensor:
     """Does to one image what `RandomResizedCrop` does to a batch, on the host and in less time.
+
+    Flips it, too, while it is a box of the image's own type.
 
     Args:
         image: `[H, W, C]` of any numeric type.
         box: from `RandomResizedCrop.draw`, of this image, without the batch axis.
+        flip: bool scalar, whether to mirror it left to right.
         size: height and width of the result.
 
     Returns:
         float32 `[*size, C]`, not clipped.
     """
     bottom, right = box["top"] + box["box_height"], box["left"] + box["box_width"]
-    return tf.image.resize(image[box["top"] : bottom, box["left"] : right], size, method="bicubic")
+    part = image[box["top"] : bottom, box["left"] : right]
+    part = tf.cond(flip, lambda: tf.reverse(part, axis=[1]), lambda: part)
+    return tf.image.resize(part, size, method="bicubic")
 
 
 def resampling_weights(

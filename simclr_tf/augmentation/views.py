@@ -73,8 +73,8 @@ class Views:
         crops, seeds = self._crop_one(image, seed)
         # View by view, so that what one view does not need is left out.
         views = [
-            self._distort(crops[view : view + 1], seeds[view : view + 1])
-            for view in range(self.views)
+            self._distort(crop[tf.newaxis], seeds[view : view + 1])
+            for view, crop in enumerate(crops)
         ]
         return tf.reshape(tf.concat(views, axis=0), self._shape)
 
@@ -84,7 +84,7 @@ class Views:
         Returns:
             `[views, image_size, image_size, 3]` of the image's type, rounded if that is integer.
         """
-        crops, _ = self._crop_one(image, seed)
+        crops = tf.clip_by_value(tf.stack(self._crop_one(image, seed)[0]), *self.value_range)
         if image.dtype.is_integer:
             crops = tf.round(crops)
         return tf.reshape(tf.cast(crops, image.dtype), self._shape)
@@ -130,15 +130,13 @@ class Views:
         seeds = stateless.fold_in(seeds[:, tf.newaxis, :], tf.range(self.views))
         return tf.reshape(seeds, [-1, 2])
 
-    def _crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns float32 `[views, image_size, image_size, 3]` and the seeds `[views, 2]`."""
+    def _crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Returns each view's crop, not yet clipped, and the seeds `[views, 2]`."""
         seeds, boxes, flips = self._draw_one(seed, tf.shape(image))
-        crops = []
-        for view in range(self.views):
-            box = {name: value[view] for name, value in boxes.items()}
-            crop = crop_and_resize(image, box, (self.image_size, self.image_size))
-            crops.append(tf.cond(flips[view], lambda c=crop: c[:, ::-1], lambda c=crop: c))
-        return tf.clip_by_value(tf.stack(crops), *self.value_range), seeds
+        size = (self.image_size, self.image_size)
+        boxes = [{name: value[i] for name, value in boxes.items()} for i in range(self.views)]
+        crops = [crop_and_resize(image, box, flips[i], size) for i, box in enumerate(boxes)]
+        return crops, seeds
 
     @tf.autograph.experimental.do_not_convert
     def _draw_boxes(
@@ -160,7 +158,6 @@ class Views:
             tf.reshape(rows, [-1, self.views, size, height]),
             tf.reshape(columns, [-1, self.views, size, width]),
         )
-        lines = tf.clip_by_value(lines, *self.value_range)
         return tf.reshape(self._finish(lines, seeds), [-1, *self._shape])
 
     @tf.autograph.experimental.do_not_convert
@@ -168,9 +165,9 @@ class Views:
         return self._finish(to_lines(crops), seeds)
 
     def _finish(self, lines: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Scales and distorts lines; returns images `[n, image_size, image_size, 3]`."""
+        """Clips, scales and distorts; returns images `[n, image_size, image_size, 3]`."""
         low, high = self.value_range
-        lines = (lines - low) / (high - low)
+        lines = tf.clip_by_value((lines - low) / (high - low), 0.0, 1.0)
         for layer in self.distortions:
             lines = layer.augment_lines(lines, layer.draw(seeds))
         return from_lines(lines)
