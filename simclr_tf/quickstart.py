@@ -36,7 +36,7 @@ def main() -> int:
     _run("--mode=probe", model_dir="probe_untrained")
     _say("3/6  linear evaluation, the paper's way: train a linear layer on the frozen encoder")
     supervised = ["--mode=train_then_eval", "--train_mode=finetune", "--warmup_epochs=0"]
-    pretrained = [*supervised, f"--checkpoint={FOLDER}/pretrain", "--train_epochs=20"]
+    pretrained = [*supervised, f"--checkpoint={FOLDER}/pretrain", "--train_epochs=15"]
     _run(*pretrained, "--fine_tune_after_block=4", model_dir="linear")
     _say("4/6  fine-tune everything")
     _run(*pretrained, "--learning_rate=0.4", model_dir="finetune")
@@ -45,7 +45,7 @@ def main() -> int:
         # As many steps for few labels as for many, so that none is cut short.
         _run(
             *supervised,
-            "--train_steps=250",
+            "--train_steps=200",
             f"--train_split=train[:{share}]",
             model_dir=f"scratch_{share.rstrip('%')}",
         )
