@@ -10,6 +10,7 @@ from simclr_tf.config import Config, adopt_run
 from simclr_tf.errors import UserError
 from simclr_tf.models.network import Network
 from simclr_tf.workflows.run_folder import stored_config
+from simclr_tf.workflows.session import build_compiled, open_session
 
 
 def evaluate(
@@ -76,9 +77,6 @@ def follow_run(config: Config) -> None:
     Raises:
       UserError: `model_dir` holds no run, or a flag contradicts it.
     """
-    # Imported here: training imports this module to evaluate at its end.
-    from simclr_tf.workflows.training import build_compiled, open_session
-
     stored = stored_config(config.model_dir)
     if stored is None:
         raise UserError(

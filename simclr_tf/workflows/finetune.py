@@ -5,7 +5,8 @@ from __future__ import annotations
 from simclr_tf.augmentation import SupervisedView
 from simclr_tf.checkpoints import find_source
 from simclr_tf.config import Config, adopt_architecture, check_projection_selector
-from simclr_tf.workflows.training import open_session, train
+from simclr_tf.workflows.session import open_session
+from simclr_tf.workflows.training import train
 
 
 def finetune(config: Config) -> None:

@@ -15,7 +15,7 @@ from simclr_tf.evaluation import (
     logistic_regression_accuracy,
 )
 from simclr_tf.models.factory import build_plain
-from simclr_tf.workflows.training import open_dataset, open_strategy
+from simclr_tf.workflows.session import open_dataset, open_strategy
 
 DRAWS = 10
 """Subsets of the labels drawn for each fraction: with few labels the draw matters by percents."""

@@ -11,7 +11,7 @@ from simclr_tf.augmentation.contact_sheet import draw_contact_sheet
 from simclr_tf.config import Config
 from simclr_tf.workflows.pretrain import contrastive_views
 from simclr_tf.workflows.run_folder import choose_model_dir
-from simclr_tf.workflows.training import open_dataset
+from simclr_tf.workflows.session import open_dataset
 
 ROWS = 8
 

@@ -1,121 +1,21 @@
-"""What pre-training and fine-tuning share: open a session, fit, export, evaluate."""
+"""What pre-training and fine-tuning share: fit, export, evaluate."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import tensorflow as tf
 
-from simclr_tf import data, stack
+from simclr_tf import data
 from simclr_tf.augmentation import Augmentation, Views
 from simclr_tf.checkpoints import Source, TrainingState, restore_parts
-from simclr_tf.config import Config
-from simclr_tf.distribution import choose_strategy
-from simclr_tf.models.factory import build_trainable
 from simclr_tf.models.network import Network
-from simclr_tf.optimizers import WarmUpCosine, build_optimizer
-from simclr_tf.plan import Plan, describe, make_plan
+from simclr_tf.plan import describe
 from simclr_tf.serving import export
 from simclr_tf.workflows.callbacks import Journal, ProgressBar
 from simclr_tf.workflows.evaluate import evaluate
-from simclr_tf.workflows.run_folder import choose_model_dir, describe_run, note_files
-
-
-@dataclasses.dataclass(frozen=True)
-class Session:
-    """A run about to start: everything checked, nothing written."""
-
-    config: Config
-    strategy: tf.distribute.Strategy
-    dataset: data.ImageDataset
-    plan: Plan
-
-
-def open_session(config: Config) -> Session:
-    """Checks devices, data and folder against the configuration, and derives the plan.
-
-    Raises:
-      UserError: something asked for cannot be had; nothing has been written.
-    """
-    config = choose_model_dir(config)
-    strategy = open_strategy(config)
-    dataset = open_dataset(config)
-    dataset.check_split(config.train_split, flag="--train_split")
-    if config.mode == "train_then_eval":
-        dataset.check_split(config.eval_split, flag="--eval_split")
-    _check_labels(config, dataset)
-    plan = make_plan(
-        config,
-        train_examples=dataset.num_examples(config.train_split),
-        num_classes=dataset.num_classes,
-        replicas=strategy.num_replicas_in_sync,
-    )
-    return Session(config, strategy, dataset, plan)
-
-
-def open_dataset(config: Config) -> data.ImageDataset:
-    """Opens the data set that `config` names. Raises UserError if it cannot be had."""
-    return data.load(
-        config.dataset,
-        data_dir=config.data_dir,
-        folder_labels=config.folder_labels,
-        on_bad_image=config.on_bad_image,
-    )
-
-
-def _check_labels(config: Config, dataset: data.ImageDataset) -> None:
-    """Raises UserError unless what learns from labels, or is measured by them, has them."""
-    if config.pretraining:
-        if not config.lineareval_while_pretraining:
-            return
-        # Images without labels are what pre-training is for: the probe is there if labels are.
-        asked = (
-            "lineareval_while_pretraining" in config.explicit or config.mode == "train_then_eval"
-        )
-        if dataset.num_classes is None and not asked:
-            return
-    dataset.check_labels(config.train_split)
-    if config.mode == "train_then_eval":
-        dataset.check_labels(config.eval_split)
-
-
-def open_strategy(config: Config) -> tf.distribute.Strategy:
-    """Chooses devices, sets the random seed and the compute type."""
-    strategy = choose_strategy(
-        use_tpu=config.use_tpu,
-        tpu_name=config.tpu_name,
-        tpu_zone=config.tpu_zone,
-        gcp_project=config.gcp_project,
-        master=config.master,
-    )
-    stack.start_xla()
-    tf.keras.utils.set_random_seed(config.seed)
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[config.precision]
-    tf.keras.mixed_precision.set_global_policy(policy)
-    return strategy
-
-
-def build_compiled(session: Session) -> Network:
-    """Returns the network on the session's devices, with its optimizer."""
-    config, plan = session.config, session.plan
-    with session.strategy.scope():
-        model = build_trainable(config, plan.num_classes)
-        optimizer = build_optimizer(
-            config.optimizer,
-            learning_rate=_schedule(plan),
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            exclude=model.undecayed,
-        )
-        if hasattr(optimizer, "build"):  # tensorflow-addons' build themselves at the first step
-            optimizer.build(model.trainable_variables)
-        model.compile(optimizer=optimizer)
-    return model
-
-
-def _schedule(plan: Plan) -> WarmUpCosine:
-    return WarmUpCosine(plan.learning_rate, plan.warmup_steps, plan.train_steps)
+from simclr_tf.workflows.run_folder import describe_run, note_files
+from simclr_tf.workflows.session import Session, build_compiled, schedule_of
 
 
 def train(session: Session, *, views: Views, source: Source | None) -> None:
@@ -193,7 +93,7 @@ def _fit(
         total=plan.train_steps,
         checkpoint_steps=plan.checkpoint_steps,
         summary_steps=plan.summary_steps,
-        schedule=_schedule(plan),
+        schedule=schedule_of(plan),
         images=_sample_views(session, augmentation.views),
     )
     bar = ProgressBar(
