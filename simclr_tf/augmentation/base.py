@@ -180,6 +180,13 @@ def where_any(apply: tf.Tensor, change: Callable[[], tf.Tensor], lines: tf.Tenso
     return tf.cond(tf.reduce_any(apply), change, lambda: lines)
 
 
+def change_where(apply: tf.Tensor, change: Callable[[], tf.Tensor], lines: tf.Tensor) -> tf.Tensor:
+    """Takes an image from `change()` where `apply`, bool `[batch]`, is true, else from `lines`."""
+    if apply.shape[0] == 1:  # any is all
+        return where_any(apply, change, lines)
+    return where_any(apply, lambda: switch(apply, change(), lines), lines)
+
+
 def length(images: tf.Tensor, axis: int) -> int | tf.Tensor:
     """Returns the length of an axis: a number where it is known when tracing, else a tensor."""
     static = images.shape[axis]

@@ -93,7 +93,7 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
             # From black = 0 on, the four operations commute with a scale: white may be anything.
             return _jitter(lines - black, transformations, white - black) + black
 
-        return base.where_any(transformations["apply"], jitter, lines)
+        return base.change_where(transformations["apply"], jitter, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -124,7 +124,7 @@ def _jitter(lines: tf.Tensor, drawn: base.Transformations, white: float) -> tf.T
         hue = tf.where(turn, drawn["hue"], 0.0)
         return base.where_any(
             apply & (saturate | turn),
-            lambda: _shift_saturation_and_hue(lines, saturation, hue),
+            lambda: _shift_saturation_and_hue(lines, saturation, hue, white),
             lines,
         )
 
@@ -132,11 +132,9 @@ def _jitter(lines: tf.Tensor, drawn: base.Transformations, white: float) -> tf.T
         factor = tf.where(by_brightness, drawn["brightness"], drawn["contrast"])
         return _spread(lines, factor, by_brightness, white)
 
-    jittered = spread(shift(0, lines), brightness_first)
-    jittered = spread(shift(1, jittered), ~brightness_first)
-    # The last operation may round beyond the range.
-    jittered = tf.clip_by_value(shift(2, jittered), 0.0, white)
-    return base.switch(apply, jittered, lines)
+    lines = spread(shift(0, lines), brightness_first)
+    lines = spread(shift(1, lines), ~brightness_first)
+    return shift(2, lines)
 
 
 def _spread(lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float) -> tf.Tensor:
@@ -152,7 +150,9 @@ def _spread(lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: 
     return tf.clip_by_value(lines, 0.0, white)
 
 
-def _shift_saturation_and_hue(lines: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
+def _shift_saturation_and_hue(
+    lines: tf.Tensor, factor: tf.Tensor, turns: tf.Tensor, white: float
+) -> tf.Tensor:
     """Multiplies S, up to 1, and turns H by at most half a turn, without leaving RGB.
 
     In HSV a channel is V - chroma * (1 - ramp(H)), where ramp is the channel's share, from 0 to 1:
@@ -175,7 +175,7 @@ def _shift_saturation_and_hue(lines: tf.Tensor, factor: tf.Tensor, turns: tf.Ten
     hue = tf.where(hue < 0, hue + turn, hue)
     hue = tf.where(hue > turn, hue - turn, hue)
     low = value - chroma
-    return tf.stack(
+    shifted = tf.stack(
         [
             low + tf.clip_by_value(tf.abs(hue - 3 * chroma) - chroma, 0.0, chroma),
             low + tf.clip_by_value(2 * chroma - tf.abs(hue - 2 * chroma), 0.0, chroma),
@@ -183,3 +183,4 @@ def _shift_saturation_and_hue(lines: tf.Tensor, factor: tf.Tensor, turns: tf.Ten
         ],
         axis=2,
     )
+    return tf.clip_by_value(shifted, 0.0, white)  # rounding may leave the range

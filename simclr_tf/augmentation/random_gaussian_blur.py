@@ -67,17 +67,15 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
         radius = height // 10 // 2
         if isinstance(radius, int) and radius == 0:
             return lines
-        apply = transformations["apply"]
 
         def blur() -> tf.Tensor:
             rows = _blurring_matrices(transformations["sigma"], radius, height)
             columns = rows
             if height is not width:
                 columns = _blurring_matrices(transformations["sigma"], radius, width)
-            blurred = mix_within_band(lines, rows, columns, radius)
-            return base.switch(apply, blurred, lines)
+            return mix_within_band(lines, rows, columns, radius)
 
-        return base.where_any(apply, blur, lines)
+        return base.change_where(transformations["apply"], blur, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -45,14 +45,13 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
 
     def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:
         base.check_rgb(lines)
-        apply = transformations["apply"]
 
         def take_colour() -> tf.Tensor:
             red, green, blue = tf.unstack(lines, axis=2)
             luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
-            return base.switch(apply, tf.stack([luma] * 3, axis=2), lines)
+            return tf.stack([luma] * 3, axis=2)
 
-        return base.where_any(apply, take_colour, lines)
+        return base.change_where(transformations["apply"], take_colour, lines)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "probability": self.probability}
