@@ -27,7 +27,7 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.test: tests/requirements.txt $(VENV)/.runtime
+$(VENV)/.test: tests/requirements.txt requirements-onnx.txt $(VENV)/.runtime
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
 

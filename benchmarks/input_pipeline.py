@@ -49,7 +49,7 @@ def main() -> None:
         print("lightly: left out, no --lightly_python")
     environment = {**os.environ, "REFERENCE_CHECKOUT": args.reference_checkout or ""}
 
-    print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for case in args.cases:
         count, title = CASES[case]
         results: dict[str, list[dict]] = {name: [] for name in pythons}
@@ -76,7 +76,7 @@ def main() -> None:
             )
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

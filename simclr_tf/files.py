@@ -14,11 +14,27 @@ def join(*parts: str) -> str:
     return "/".join([*(p.rstrip("/") for p in parts[:-1]), parts[-1]])
 
 
+def parent(path: str) -> str:
+    """Returns the folder that a file lies in; local and gs:// paths alike."""
+    folder, slash, _ = path.rpartition("/")
+    return folder or slash or "."
+
+
+def renames_folders(path: str) -> bool:
+    """Says whether a folder there is renamed at once. gs:// and the like know files only."""
+    return "://" not in path
+
+
 def write_text(path: str, text: str) -> None:
+    """Writes `text` in UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
     """Writes aside, then renames, so that a reader never sees half a file."""
     aside = f"{path}.{uuid.uuid4().hex}.tmp"
-    with tf.io.gfile.GFile(aside, "w") as file:
-        file.write(text)
+    with tf.io.gfile.GFile(aside, "wb") as file:
+        file.write(content)
     tf.io.gfile.rename(aside, path, overwrite=True)
 
 

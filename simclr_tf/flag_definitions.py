@@ -66,11 +66,13 @@ _FLAGS: dict[str, list[tuple]] = {
         ),
         (
             "mode",
-            ["train", "eval", "train_then_eval", "probe", "show_views"],
+            ["train", "eval", "train_then_eval", "probe", "show_views", "export"],
             "train",
-            "train; eval: evaluate every new checkpoint of --model_dir as it appears; "
+            "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
+            "--checkpoint's classifier once; "
             "train_then_eval; probe: kNN and logistic regression on the features of --checkpoint; "
-            "show_views: a picture of augmented pairs.",
+            "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or in "
+            "another --format.",
         ),
         (
             "model_dir",
@@ -84,7 +86,15 @@ _FLAGS: dict[str, list[tuple]] = {
             "str",
             None,
             "Where weights come from: a SavedModel folder, a checkpoint path (.../ckpt-100) or "
-            "another run's model_dir. Used unless --model_dir already holds a checkpoint.",
+            "another run's model_dir; of this package or the reference release. Used unless "
+            "--model_dir already holds a checkpoint.",
+        ),
+        (
+            "allow_partial_checkpoint",
+            "bool",
+            False,
+            "Whether to take from --checkpoint what fits, and list what does not. Flags then "
+            "decide about the network where they contradict it.",
         ),
         ("seed", "int", 0, "Seed of initial weights, data order and augmentation."),
     ],
@@ -216,11 +226,32 @@ _FLAGS: dict[str, list[tuple]] = {
             "Fractions of --train_split's labels that --mode=probe fits on, class-balanced.",
         ),
     ],
+    "Export": [
+        (
+            "format",
+            ["saved_model", "tflite", "onnx"],
+            "saved_model",
+            "What --mode=export writes. saved_model: for TensorFlow Serving; tflite: TensorFlow "
+            "Lite, built-in operations only; onnx: needs pip install '.[onnx]'.",
+        ),
+        (
+            "export_precision",
+            ["float32", "bfloat16"],
+            "float32",
+            "How SavedModels store weights; they compute in float32. bfloat16 halves the file.",
+        ),
+    ],
     "Checkpoints and logs": [
         ("checkpoint_epochs", "int", 1, "Number of epochs between checkpoints."),
         ("checkpoint_steps", "int", 0, "Number of steps between checkpoints, if above 0."),
         ("keep_checkpoint_max", "int", 5, "Maximum number of checkpoints to keep."),
-        ("keep_hub_module_max", "int", 1, "Maximum number of SavedModels to keep. 0: all."),
+        (
+            "keep_hub_module_max",
+            "int",
+            1,
+            "Maximum number of SavedModels to keep. 0: all. One that was the newest until a minute "
+            "ago stays until the next export: a server may be loading it.",
+        ),
         (
             "train_summary_steps",
             "int",
@@ -237,7 +268,36 @@ _FLAGS: dict[str, list[tuple]] = {
             "Compute type; weights and the loss stay float32. bfloat16 pays on TPUs, recent GPUs "
             "and CPUs with AMX.",
         ),
-        ("use_tpu", "bool", False, "Whether to run on TPU."),
+        (
+            "strategy",
+            ["auto", "one_device", "mirrored", "multi_worker", "tpu"],
+            "auto",
+            "How devices share a batch. one_device; mirrored: all GPUs of this machine, or its "
+            "virtual devices; multi_worker: the machines that the environment's TF_CONFIG lists. "
+            "auto: tpu with --use_tpu, multi_worker with TF_CONFIG, mirrored where there are "
+            "several devices, else one_device.",
+        ),
+        (
+            "num_virtual_devices",
+            "int",
+            1,
+            "Splits the CPU into so many devices, to try out on one machine what several do.",
+        ),
+        (
+            "steps_per_loop",
+            "int",
+            0,
+            "Steps that a device takes before the host looks at it again; summaries and "
+            "checkpoints wait for that. 0: --train_summary_steps on TPUs, else 1.",
+        ),
+        (
+            "jit_compile",
+            "bool",
+            False,
+            "Whether XLA compiles the training step of one device, or of several GPUs. TPUs "
+            "always do; on CPUs it is slower.",
+        ),
+        ("use_tpu", "bool", False, "Whether to run on TPU: --strategy=tpu."),
         ("tpu_name", "str", None, "The Cloud TPU: its name, or a grpc://ip.address:8470 url."),
         ("tpu_zone", "str", None, "GCE zone of the Cloud TPU, if it cannot be detected."),
         ("gcp_project", "str", None, "Project of the Cloud TPU, if it cannot be detected."),

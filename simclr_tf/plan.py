@@ -25,6 +25,7 @@ class Plan:
     warmup_steps: int
     checkpoint_steps: int
     summary_steps: int
+    steps_per_loop: int
     learning_rate: float
     """Peak learning rate, after scaling with the batch."""
 
@@ -59,6 +60,7 @@ def make_plan(
         )
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = config.checkpoint_steps or config.checkpoint_epochs * epoch
+    summary_steps = config.train_summary_steps or checkpoint_steps
     return Plan(
         train_examples=train_examples,
         num_classes=num_classes,
@@ -66,7 +68,8 @@ def make_plan(
         train_steps=steps,
         warmup_steps=warmup,
         checkpoint_steps=checkpoint_steps,
-        summary_steps=config.train_summary_steps or checkpoint_steps,
+        summary_steps=summary_steps,
+        steps_per_loop=config.steps_per_loop or (summary_steps if config.on_tpu else 1),
         learning_rate=scaled_learning_rate(
             config.learning_rate, config.learning_rate_scaling, batch
         ),
@@ -95,7 +98,8 @@ def describe(
             "encoder",
             f"ResNet-{config.resnet_depth}, width {config.width_multiplier:g}"
             + (f", SK {config.sk_ratio:g}" if config.sk_ratio else "")
-            + (f", SE {config.se_ratio:g}" if config.se_ratio else ""),
+            + (f", SE {config.se_ratio:g}" if config.se_ratio else "")
+            + (", laid out as PyTorch's" if config.torch_normalization else ""),
         ),
         ("parameters", ", ".join(f"{part} {count:,}" for part, count in parameters.items())),
         (

@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from absl import flags
 
 from simclr_tf import config as config_lib
-from simclr_tf import flag_definitions, stack
-from simclr_tf.errors import UserError
+from simclr_tf import flag_definitions, stack, validation
+from simclr_tf.errors import Preempted, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0, or 2 for bad input, 130 if stopped."""
+    """Runs one command line and returns its exit status.
+
+    Returns:
+      0; 2 for bad input; 75 if another machine of the run is gone; 130 if stopped by hand; 143 if
+      stopped by SIGTERM, with the state saved.
+    """
     values = flags.FlagValues()
     groups = flag_definitions.define(values)
     try:
@@ -25,14 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if extra:
             raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
         config = config_lib.from_flags(values)
+        validation.check(config)
         stack.import_tensorflow()
         # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
         from simclr_tf import workflows
 
         workflows.run(config)
+    except Preempted as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        return stop.status
     except (flags.Error, UserError) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return getattr(error, "status", UserError.status)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

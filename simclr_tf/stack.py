@@ -7,6 +7,7 @@ newer runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 import importlib.metadata
 import io
@@ -16,17 +17,37 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 _QUIET = "3"
+_TPU_CHIPS = ("/dev/accel*", "/dev/vfio/[0-9]*")  # up to v4; v5 and newer
 _NOTES = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
 def choose_keras() -> None:
     """Makes `tf.keras` Keras 2. Call before TensorFlow loads Keras."""
-    major, minor = importlib.metadata.version("tensorflow").split(".")[:2]
-    if (int(major), int(minor)) >= (2, 16):
+    if _tensorflow_version() >= (2, 16):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def _tensorflow_version() -> tuple[int, int]:
+    """Returns major and minor version of the TensorFlow that is installed, without importing it."""
+    name = "tensorflow" if compiles_for_host() else "tensorflow-tpu"
+    major, minor = importlib.metadata.version(name).split(".")[:2]
+    return int(major), int(minor)
+
+
+def compiles_for_host() -> bool:
+    """Says whether jit_compile=True works on this machine's processor.
+
+    tensorflow-tpu, which is TensorFlow under another name, compiles for TPUs alone.
+    """
+    try:
+        importlib.metadata.version("tensorflow-tpu")
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return False
 
 
 def import_tensorflow() -> None:
@@ -37,6 +58,10 @@ def import_tensorflow() -> None:
     # Where the processor has AVX2 only, TensorFlow leaves oneDNN out, and trains 2.7 times slower.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _QUIET)
+    if not any(map(glob.glob, _TPU_CHIPS)):
+        # tensorflow-tpu loads libtpu as it is imported, which then asks Google's metadata server,
+        # and where there is none, for many minutes.
+        os.environ.setdefault("TPU_LOAD_LIBRARY", "0")
     with _without_notes():
         importlib.import_module("tensorflow")
 
@@ -49,12 +74,26 @@ def start_xla() -> None:
     import tensorflow as tf
 
     with _without_notes():
-        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(0))
+        tf.function(lambda x: x + 1, jit_compile=compiles_for_host())(tf.constant(0))
 
 
 @contextlib.contextmanager
-def _without_notes() -> Iterator[None]:
-    """Drops what TensorFlow notes from C++ before it heeds TF_CPP_MIN_LOG_LEVEL."""
+def quiet_tflite() -> Iterator[Any]:
+    """Gives tf.lite, without what it prints when all is well.
+
+    That is a table of what was converted, the name of its CPU delegate and, from TensorFlow 2.18
+    on, that its interpreter will move to a package of its own. Errors are raised, not printed.
+    """
+    import tensorflow as tf
+
+    with _without_notes(starts=("",)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield tf.lite
+
+
+@contextlib.contextmanager
+def _without_notes(starts: tuple[str, ...] = _NOTES) -> Iterator[None]:
+    """Drops lines of C++ that start so: by default what ignores TF_CPP_MIN_LOG_LEVEL at first."""
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != _QUIET:
         yield
         return
@@ -72,7 +111,7 @@ def _without_notes() -> Iterator[None]:
             sys.stderr.writelines(
                 line
                 for line in lines.read().decode(errors="replace").splitlines(keepends=True)
-                if not line.startswith(_NOTES)
+                if not line.startswith(starts)
             )
 
 

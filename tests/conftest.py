@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,14 @@ TINY = [
     "--learning_rate=0.1",
     "--train_summary_steps=2",
 ]
+
+
+@pytest.fixture(autouse=True)
+def fresh_logger() -> None:
+    """Forgets what a run of an earlier test prints its messages to."""
+    logger = logging.getLogger("simclr_tf")
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 @pytest.fixture

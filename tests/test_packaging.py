@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
+NEEDED = ("pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("packaging")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "requirements.txt", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    for path in (*ROOT.glob("requirements*.txt"), *(ROOT / name for name in NEEDED)):
+        shutil.copy(path, source)
     for name in ("simclr_tf", "flags", "tpu", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
@@ -46,7 +47,14 @@ def test_with_the_pins_of_requirements(wheel) -> None:
     name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(wheel.read(name).decode())
     installed = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist")}
-    lines = (line.split(" #")[0] for line in (ROOT / "requirements.txt").read_text().splitlines())
-    pinned = {str(Requirement(line)) for line in lines if line and not line.startswith("#")}
-    assert installed == pinned
+    pinned = read_pins("requirements.txt")
     assert len(pinned) > 10
+    extra = {f'{line}; extra == "onnx"' for line in read_pins("requirements-onnx.txt")}
+    assert len(extra) == 3
+    assert installed == pinned | extra
+    assert metadata.get_all("Provides-Extra") == ["onnx"]
+
+
+def read_pins(name: str) -> set[str]:
+    lines = (line.split(" #")[0] for line in (ROOT / name).read_text().splitlines())
+    return {str(Requirement(line)) for line in lines if line and not line.startswith("#")}

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import processes
+
 
 def weights_of(model_dir: Path, prefix: str = "") -> dict[str, np.ndarray]:
     """Values of a run's newest checkpoint, optimizer and step included."""
-    reader = tf.train.load_checkpoint(str(model_dir))
-    keys = reader.get_variable_to_shape_map()
-    return {
-        key: reader.get_tensor(key)
-        for key in keys
-        if key.startswith(prefix) and key.endswith("VARIABLE_VALUE") and "save_counter" not in key
-    }
+    values = processes.weights(model_dir)
+    return {key: value for key, value in values.items() if key.startswith(prefix)}
 
 
 def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray], **kwargs) -> None:
@@ -66,13 +66,34 @@ def test_resumed_equals_uninterrupted(optimizer, run, tmp_path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run(*common, "--train_steps=6", f"--model_dir={whole}") == 0
     # The schedule knows the run's length, so the stop is a run killed after its step-4 checkpoint.
-    parts.mkdir()
-    for file in [*whole.glob("ckpt-4.*"), *whole.glob("*.json")]:
-        (parts / file.name).write_bytes(file.read_bytes())
-    (parts / "checkpoint").write_text('model_checkpoint_path: "ckpt-4"')
+    processes.keep_until(whole, parts, step=4)
     assert run(*common, "--train_steps=6", f"--model_dir={parts}") == 0
     assert_same(weights_of(whole), weights_of(parts))
     assert int(weights_of(parts, "global_step")["global_step/.ATTRIBUTES/VARIABLE_VALUE"]) == 6
+
+
+def test_sigterm_saves_and_the_run_goes_on(run, tmp_path, capsys) -> None:
+    flags = ["--train_steps=40", "--checkpoint_steps=3", "--keep_checkpoint_max=0"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+
+    def stop() -> None:
+        while not (stopped / "ckpt-3.index").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    threading.Thread(target=stop, daemon=True).start()
+    assert run(*flags, f"--model_dir={stopped}") == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "SIGTERM" in line)
+    step = int(line.partition("saved at step ")[2].partition(";")[0])
+    assert 3 <= step < 40
+    assert (stopped / f"ckpt-{step}.index").exists()
+    assert not (stopped / "saved_model").exists()
+    assert run(*flags, f"--model_dir={stopped}") == 0
+    assert f"continues from step {step}" in capsys.readouterr().out
+    assert run(*flags, f"--model_dir={whole}") == 0
+    assert_same(weights_of(whole), weights_of(stopped))
 
 
 def test_finished_run_says_so_and_trains_no_more(run, tmp_path, capsys) -> None:
@@ -145,8 +166,8 @@ def test_architecture_is_read_from_the_checkpoint(pretrained, tmp_path) -> None:
     assert stored["preprocessing"]["image_size"] == 8
 
 
-def test_partial_match_is_an_error_that_names_variables(pretrained, run, tmp_path, capsys) -> None:
-    """A checkpoint whose description lies about its depth: nothing loads in silence."""
+def test_description_that_lies_is_an_error(pretrained, run, tmp_path, capsys) -> None:
+    """A checkpoint that is said to be of another depth: nothing loads in silence."""
     for file in pretrained.glob("ckpt-3.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     metadata = json.loads((pretrained / "simclr.json").read_text())
@@ -156,7 +177,7 @@ def test_partial_match_is_an_error_that_names_variables(pretrained, run, tmp_pat
     flags = ["--train_mode=finetune", f"--checkpoint={tmp_path}/ckpt-3", "--resnet_depth=34"]
     assert run(*flags, f"--model_dir={out}") == 2
     error = capsys.readouterr().err
-    assert "missing in the checkpoint: encoder/block_groups/" in error
+    assert "says resnet_depth=34, the checkpoint has 18 (encoder/block_groups/" in error
     assert not out.exists()
 
 

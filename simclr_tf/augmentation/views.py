@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf import stack
 from simclr_tf.augmentation import base, stateless
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
@@ -42,9 +43,10 @@ class Views:
         self.flip = RandomHorizontalFlip()
         self.distortions = distortions
         # XLA makes one pass over the pixels of many small operations.
-        self._of_batch = tf.function(self._make_batch, jit_compile=True)
-        self._distort = tf.function(self._distort_crops, jit_compile=True)
-        self._draw_one = tf.function(self._draw_boxes, jit_compile=True)
+        compiled = stack.compiles_for_host() or None
+        self._of_batch = tf.function(self._make_batch, jit_compile=compiled)
+        self._distort = tf.function(self._distort_crops, jit_compile=compiled)
+        self._draw_one = tf.function(self._draw_boxes, jit_compile=compiled)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Makes the views of images of one size.

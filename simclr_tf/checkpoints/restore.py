@@ -1,170 +1,127 @@
-"""Weights from a checkpoint, a run or a SavedModel: every variable accounted for, or an error."""
+"""Weights from a checkpoint: every variable accounted for, or an error."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-from simclr_tf import files
-from simclr_tf.checkpoints import metadata as metadata_lib
+from simclr_tf.checkpoints.reader import errors_name, open_checkpoint
+from simclr_tf.checkpoints.source import Source
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
 
-UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
-"""What TensorFlow raises for a checkpoint that is damaged or cut short."""
-
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """Where weights lie, and what they are.
+class Comparison:
+    """A network's variables beside a checkpoint's, by path."""
 
-    Attributes:
-      prefix: of the TensorFlow checkpoint.
-      metadata: content of its simclr.json.
+    matched: list[str]
+    missing: list[str]
+    """In the network only."""
+    unexpected: list[str]
+    """In the checkpoint only."""
+    mismatched: list[str]
+    """In both, of other shapes; each with both shapes."""
+
+    @property
+    def fits(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def counts(self) -> str:
+        return (
+            f"{len(self.matched)} variables matched, {len(self.missing)} missing, "
+            f"{len(self.unexpected)} unexpected, {len(self.mismatched)} mismatched"
+        )
+
+    def problems(self, shown: int | None = 3) -> list[str]:
+        """Returns a line for each kind of misfit, naming the first `shown` variables."""
+        kinds = {
+            "missing in the checkpoint": self.missing,
+            "not in this network": self.unexpected,
+            "of another shape": self.mismatched,
+        }
+        return [
+            f"{len(names)} {kind}: {', '.join(names[:shown])}"
+            + (", ..." if shown is not None and len(names) > shown else "")
+            for kind, names in kinds.items()
+            if names
+        ]
+
+
+def compare(
+    expected: Mapping[str, tf.Variable], source: Source, parts: Iterable[str]
+) -> Comparison:
+    """Compares variables by path with what the checkpoint holds of the same parts.
+
+    What belongs to no part of a network at all counts as unexpected.
     """
-
-    prefix: str
-    metadata: dict[str, Any]
-
-
-def find_source(path: str) -> Source:
-    """Finds the weights behind `--checkpoint`.
-
-    Args:
-      path: a SavedModel folder, a folder of SavedModel versions, a checkpoint path
-        (`.../ckpt-100`) or a run's model_dir.
-
-    Raises:
-      UserError: nothing is there, it cannot be read, or it does not say what it is.
-    """
-    path = path.rstrip("/")
-    exists, is_folder = tf.io.gfile.exists, tf.io.gfile.isdir
-    folder, prefix = path, None
-    if exists(f"{path}.index"):
-        folder, prefix = os.path.dirname(path) or ".", path
-    elif is_folder(path):
-        prefix = tf.train.latest_checkpoint(path)
-        if prefix is None:
-            saved = _newest_saved_model(path)
-            if saved is not None:
-                prefix, folder = f"{saved}/variables/variables", f"{saved}/assets.extra"
-    if prefix is None:
-        found = "holds no checkpoint or SavedModel" if exists(path) else "does not exist"
-        raise UserError(
-            f"--checkpoint={path} {found}; give a SavedModel folder, a path such as "
-            ".../ckpt-100, or the model_dir of a run"
-        )
-    described = files.join(folder, metadata_lib.FILE_NAME)
-    try:
-        metadata = files.read_json(described)
-    except ValueError:
-        raise UserError(f"--checkpoint={path}: {described} is not valid JSON") from None
-    if metadata is None:
-        raise UserError(
-            f"--checkpoint={path} has no {metadata_lib.FILE_NAME} beside it, which says what "
-            "network it is; only checkpoints written by simclr_tf can be loaded"
-        )
-    if metadata.get("format") != metadata_lib.FORMAT:
-        raise UserError(
-            f"--checkpoint={path}: {described} has format {metadata.get('format')}, this version "
-            f"of simclr_tf reads format {metadata_lib.FORMAT}"
-        )
-    return Source(prefix, metadata)
+    asked = set(parts)
+    stored = {path for path in source.keys if path.split("/")[0] in asked}
+    shapes = {path: variable.shape.as_list() for path, variable in expected.items()}
+    both = sorted(expected.keys() & stored)
+    return Comparison(
+        matched=[path for path in both if source.shapes[path] == shapes[path]],
+        missing=sorted(expected.keys() - stored),
+        unexpected=sorted([*(stored - expected.keys()), *source.strangers]),
+        mismatched=[
+            f"{path} {source.shapes[path]} there, {shapes[path]} here"
+            for path in both
+            if source.shapes[path] != shapes[path]
+        ],
+    )
 
 
-def _newest_saved_model(path: str) -> str | None:
-    if tf.io.gfile.exists(files.join(path, "saved_model.pb")):
-        return path
-    for folder in (path, files.join(path, "saved_model")):
-        if tf.io.gfile.isdir(folder):
-            names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))
-            versions = sorted((name for name in names if name.isdigit()), key=int)
-            if versions:
-                return files.join(folder, versions[-1])
-    return None
-
-
-def restore_parts(parts: Mapping[str, Any], source: Source) -> str:
+def restore_parts(parts: Mapping[str, Any], source: Source, *, allow_partial: bool = False) -> str:
     """Sets every variable of `parts` from the checkpoint, or none.
 
     Args:
       parts: built layers by the name under which checkpoints hold them (`encoder`, ...). Parts of
         the checkpoint that are not named here stay unread.
       source: from `find_source`.
+      allow_partial: set the variables that match and leave the others as they are, as long as one
+        of the encoder's matches.
 
     Returns:
-      One line that says what was restored.
+      What was restored: a line, and if not all was, one more for each kind of misfit.
 
     Raises:
       UserError: unreadable, or a variable is missing, unexpected or of another shape.
     """
     expected = variables_by_path(parts)
-    try:
-        reader = tf.train.load_checkpoint(source.prefix)
-        keys = _stored_keys(reader, parts)
-        all_shapes = reader.get_variable_to_shape_map()
-        shapes = {path: list(all_shapes[key]) for path, key in keys.items()}
-        _check_match(expected, shapes, source.prefix)
-        values = {path: reader.get_tensor(keys[path]) for path in expected}
-    except UNREADABLE as error:
+    comparison = compare(expected, source, parts)
+    useless = "encoder" in parts and not any(p.startswith("encoder/") for p in comparison.matched)
+    if useless or not (comparison.fits or allow_partial):
+        remedy = "give another --checkpoint"
+        if not useless:
+            remedy += ", or add --allow_partial_checkpoint to take what fits"
         raise UserError(
-            f"checkpoint {source.prefix} cannot be read: {_first_line(error)}"
-        ) from None
-    for path, variable in expected.items():
-        variable.assign(values[path])
-    return f"{', '.join(parts)}: all {len(expected)} variables restored from {source.prefix}"
+            f"checkpoint {source.prefix} does not fit this network: "
+            f"{'; '.join(comparison.problems())}; {remedy}"
+        )
+    reader = open_checkpoint(source.prefix)
+    with errors_name(source.prefix):
+        values = {
+            path: _as_stored(reader.get_tensor(source.keys[path]), expected[path])
+            for path in comparison.matched
+        }
+    for path, value in values.items():
+        expected[path].assign(value)
+    lines = [f"{', '.join(parts)} from {source.prefix} ({source.kind}): {comparison.counts()}"]
+    if source.ignored:
+        lines[0] += f"; {source.ignored} of the optimizer and step ignored"
+    if not comparison.fits:
+        lines += [f"left as initialised or unread, {p}" for p in comparison.problems(shown=None)]
+    return "\n".join(lines)
 
 
-def _stored_keys(reader: Any, parts: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the checkpoint's key of each variable by its path below `parts`.
-
-    Keys are not asked for the path: in a SavedModel a variable may be filed under a shorter one.
-    """
-    graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
-    found: dict[str, str] = {}
-    roots = {child.local_name: child.node_id for child in graph.nodes[0].children}
-    queue = deque((name, roots[name]) for name in sorted(parts) if name in roots)
-    seen: set[int] = set()
-    while queue:
-        path, node_id = queue.popleft()
-        if node_id in seen:
-            continue
-        seen.add(node_id)
-        node = graph.nodes[node_id]
-        for attribute in node.attributes:
-            if attribute.name == "VARIABLE_VALUE":
-                found[path] = attribute.checkpoint_key
-        queue.extend((f"{path}/{child.local_name}", child.node_id) for child in node.children)
-    return found
-
-
-def _check_match(
-    expected: Mapping[str, tf.Variable], shapes: Mapping[str, list[int]], prefix: str
-) -> None:
-    problems = {
-        "missing in the checkpoint": sorted(expected.keys() - shapes.keys()),
-        "not in this network": sorted(shapes.keys() - expected.keys()),
-        "of another shape": sorted(
-            f"{path} {shapes[path]} there, {variable.shape.as_list()} here"
-            for path, variable in expected.items()
-            if path in shapes and shapes[path] != variable.shape.as_list()
-        ),
-    }
-    lines = [
-        f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-        for what, names in problems.items()
-        if names
-    ]
-    if lines:
-        raise UserError(f"checkpoint {prefix} does not fit this network: {'; '.join(lines)}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _as_stored(value: Any, variable: tf.Variable) -> tf.Tensor:
+    """Returns `value` in the variable's type; floats of 16 bits become floats of 32."""
+    tensor = tf.convert_to_tensor(value)
+    if tensor.dtype.is_floating and variable.dtype.is_floating:
+        return tf.cast(tensor, variable.dtype)
+    if tensor.dtype != variable.dtype:
+        raise ValueError(f"{variable.name} is {tensor.dtype.name} there")
+    return tensor

@@ -35,15 +35,37 @@ def variables_by_path(parts: Mapping[str, Any]) -> dict[str, tf.Variable]:
     return found
 
 
-def copy_parts(source: Mapping[str, Any], target: Mapping[str, Any]) -> None:
-    """Copies every variable of `source`'s parts to the same place in `target`'s.
+def module_of(variables: Mapping[str, tf.Variable]) -> tf.Module:
+    """Returns an object tree that holds variables at their paths, and nothing else."""
+    root = tf.Module()
+    for path, variable in variables.items():
+        *places, name = path.split("/")
+        node = root
+        for place in places:
+            if not hasattr(node, place):
+                setattr(node, place, tf.Module())
+            node = getattr(node, place)
+        setattr(node, name, variable)
+    return root
+
+
+def read_parts(parts: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Returns the value of every variable by its path.
+
+    Where several machines share a run all of them must call it at the same time: what replicas
+    average is averaged when it is read.
+    """
+    return {path: v.read_value() for path, v in variables_by_path(parts).items()}
+
+
+def assign_parts(values: Mapping[str, tf.Tensor], parts: Mapping[str, Any]) -> None:
+    """Sets every variable of `parts` to what `read_parts` returned of another network.
 
     Raises:
       ValueError: the two do not have the same variables.
     """
-    values = variables_by_path(source)
-    places = variables_by_path(target)
+    places = variables_by_path(parts)
     if values.keys() != places.keys():
         raise ValueError(f"parts differ: {sorted(values.keys() ^ places.keys())[:5]}")
     for path, variable in places.items():
-        variable.assign(values[path].read_value())
+        variable.assign(values[path])

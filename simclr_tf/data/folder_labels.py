@@ -8,7 +8,7 @@ import posixpath
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError
+from simclr_tf.errors import UserError, first_line
 
 NONE, FOLDERS = "none", "folders"
 
@@ -70,7 +70,7 @@ def _read_csv(source: str) -> dict[str, str]:
             lines = file.read().decode("utf-8-sig").splitlines()
         table = list(csv.reader(lines, strict=True))
     except (tf.errors.OpError, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"--folder_labels={source} cannot be read ({reason}); give a CSV file in UTF-8"
         ) from None

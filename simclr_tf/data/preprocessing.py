@@ -52,9 +52,9 @@ def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
     Returns:
       float32 `[..., image_size, image_size, 3]` in [0, 1].
     """
-    image = tf.image.convert_image_dtype(image, tf.float32)
     if image_size > LARGEST_UNCROPPED_SIZE:
         image = _crop_centre(image)
+    image = tf.image.convert_image_dtype(image, tf.float32)
     image = tf.image.resize(image, (image_size, image_size), method=tf.image.ResizeMethod.BICUBIC)
     # Bicubic interpolation overshoots at edges.
     return tf.clip_by_value(image, 0.0, 1.0)

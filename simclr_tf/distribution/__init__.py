@@ -2,5 +2,20 @@
 
 from simclr_tf.distribution.gather import gather_replicas, replica_offset, replica_share
 from simclr_tf.distribution.strategy import choose_strategy
+from simclr_tf.distribution.workers import (
+    Workers,
+    noticing_lost_workers,
+    sum_over_workers,
+    workers_of,
+)
 
-__all__ = ["choose_strategy", "gather_replicas", "replica_offset", "replica_share"]
+__all__ = [
+    "Workers",
+    "choose_strategy",
+    "gather_replicas",
+    "noticing_lost_workers",
+    "replica_offset",
+    "replica_share",
+    "sum_over_workers",
+    "workers_of",
+]

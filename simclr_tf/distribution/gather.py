@@ -12,14 +12,21 @@ def gather_replicas(tensor: tf.Tensor) -> tf.Tensor:
     """Concatenates every replica's tensor, in the order of replica ids. Gradients flow to all.
 
     Args:
-      tensor: float [local, ...]; `local` may differ between replicas, except on TPUs.
+      tensor: float [local, ...]; `local` may differ between replicas, except on TPUs. bfloat16
+        travels as float32.
 
     Returns:
       [global, ...] with `global` the sum of all `local`. Its static shape is known on TPUs if that
       of `tensor` is.
     """
     context = _context_of_many_replicas()
-    return tensor if context is None else context.all_gather(tensor, axis=0)
+    if context is None:
+        return tensor
+    if tensor.dtype == tf.bfloat16:
+        # The collectives of CPUs and GPUs know no bfloat16; also, its gradients would be summed
+        # over replicas in 8 bits.
+        return tf.cast(context.all_gather(tf.cast(tensor, tf.float32), axis=0), tf.bfloat16)
+    return context.all_gather(tensor, axis=0)
 
 
 def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:

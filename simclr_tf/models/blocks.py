@@ -62,6 +62,16 @@ def pad_fixed(images: tf.Tensor, kernel_size: int) -> tf.Tensor:
     return tf.pad(images, [[0, 0], [before, after], [before, after], [0, 0]])
 
 
+def squeezed_width(filters: int, sk_ratio: float) -> int:
+    """Returns the width of a selective kernel's bottleneck in a block of so many filters."""
+    return max(int(filters * sk_ratio), 32)
+
+
+def reduced_width(filters: int, se_ratio: float) -> int:
+    """Returns the width of squeeze-and-excitation's bottleneck in a block of so many filters."""
+    return max(1, int(filters * se_ratio))
+
+
 def mean_over_space(images: tf.Tensor, keepdims: bool = False) -> tf.Tensor:
     """Averages [batch, height, width, channels] over height and width, 16-bit floats in float32."""
     wide = tf.cast(images, tf.float32) if images.dtype.size == 2 else images
@@ -84,7 +94,7 @@ class SelectiveKernelConv2D(tf.keras.layers.Layer):
         super().__init__()
         self.streams = FixedPaddingConv2D(2 * filters, 3, strides)
         self.streams_norm = norm()
-        self.squeeze = FixedPaddingConv2D(max(int(filters * sk_ratio), 32), 1)
+        self.squeeze = FixedPaddingConv2D(squeezed_width(filters, sk_ratio), 1)
         self.squeeze_norm = norm()
         self.mix = FixedPaddingConv2D(2 * filters, 1)
 
@@ -176,7 +186,7 @@ class ResidualBlock(tf.keras.layers.Layer):
             ProjectionShortcut(filters, strides, sk_ratio > 0, norm) if project else None
         )
         self.excitation = (
-            SqueezeExcitation(filters, max(1, int(filters * se_ratio))) if se_ratio > 0 else None
+            SqueezeExcitation(filters, reduced_width(filters, se_ratio)) if se_ratio > 0 else None
         )
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
@@ -224,7 +234,7 @@ class BottleneckBlock(tf.keras.layers.Layer):
         self.conv3 = FixedPaddingConv2D(outputs, 1)
         self.norm3 = norm(relu=False, init_zero=True)
         self.excitation = (
-            SqueezeExcitation(outputs, max(1, int(filters * se_ratio))) if se_ratio > 0 else None
+            SqueezeExcitation(outputs, reduced_width(filters, se_ratio)) if se_ratio > 0 else None
         )
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:

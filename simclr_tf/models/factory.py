@@ -25,6 +25,8 @@ def build_parts(
         cifar_stem=config.cifar_stem,
         global_bn=global_bn,
         batch_norm_momentum=config.batch_norm_decay,
+        torch_normalization=config.torch_normalization,
+        stem_relu=config.stem_relu,
     )
     projection_head = ProjectionHead(
         config.proj_head_mode,
@@ -32,6 +34,7 @@ def build_parts(
         out_dim=config.proj_out_dim,
         global_bn=global_bn,
         batch_norm_momentum=config.batch_norm_decay,
+        last_offset=config.torch_normalization is not None,
     )
     head = None
     if num_classes is not None:

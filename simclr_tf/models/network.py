@@ -47,6 +47,9 @@ class Network(tf.keras.Model):
         self.projection_selector = projection_selector
         self.weight_decay = weight_decay
         self.decay_in_optimizer = decay_in_optimizer
+        # What a step returns are metrics' results, of all replicas already. Keras would add them up
+        # over machines once more.
+        self.distribute_reduction_method = "first"
         self.finish_views: Callable[[dict[str, tf.Tensor]], tf.Tensor] = _made_on_the_host
         self.top_1 = tf.keras.metrics.SparseCategoricalAccuracy("eval/label_top_1_accuracy")
         self.top_5 = tf.keras.metrics.SparseTopKCategoricalAccuracy(5, "eval/label_top_5_accuracy")
@@ -67,8 +70,12 @@ class Network(tf.keras.Model):
         return outputs
 
     def build_for(self, image_size: int) -> None:
-        """Creates all variables, by running a grey image through every part."""
-        self(tf.zeros([1, image_size, image_size, 3]), training=False)
+        """Creates all variables, by running a black image through every part.
+
+        None of them depends on the image's size: a small one does.
+        """
+        size = min(image_size, 64)
+        self(tf.zeros([1, size, size, 3]), training=False)
 
     @property
     def parts(self) -> dict[str, tf.keras.layers.Layer]:
@@ -77,6 +84,11 @@ class Network(tf.keras.Model):
         if self.supervised_head is not None:
             parts["supervised_head"] = self.supervised_head
         return parts
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes of the supervised head, None without one."""
+        return None if self.supervised_head is None else self.supervised_head.dense.units
 
     @property
     def undecayed(self) -> list[tf.Variable]:

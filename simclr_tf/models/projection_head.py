@@ -25,6 +25,7 @@ class ProjectionHead(tf.keras.layers.Layer):
         out_dim: Width of the projection; `none` ignores it.
         global_bn: Share batch statistics between replicas.
         batch_norm_momentum: Share of the old moving statistics that a training step keeps.
+        last_offset: Give the last layer an offset too, as PyTorch's heads have.
         name: Name of the layer.
 
     Raises:
@@ -39,6 +40,7 @@ class ProjectionHead(tf.keras.layers.Layer):
         out_dim: int = 128,
         global_bn: bool = True,
         batch_norm_momentum: float = 0.9,
+        last_offset: bool = False,
         name: str = "projection_head",
     ) -> None:
         super().__init__(name=name)
@@ -58,6 +60,7 @@ class ProjectionHead(tf.keras.layers.Layer):
             "out_dim": out_dim,
             "global_bn": global_bn,
             "batch_norm_momentum": batch_norm_momentum,
+            "last_offset": last_offset,
             "name": name,
         }
         self.layers = [
@@ -65,6 +68,7 @@ class ProjectionHead(tf.keras.layers.Layer):
                 None if index < self.num_layers - 1 else out_dim,
                 global_bn=global_bn,
                 momentum=batch_norm_momentum,
+                offset=index < self.num_layers - 1 or last_offset,
             )
             for index in range(self.num_layers)
         ]
@@ -93,18 +97,20 @@ class DenseNorm(tf.keras.layers.Layer):
     """A dense layer without bias and batch normalization, whose offset is the bias.
 
     Args:
-        units: Number of outputs. None makes a hidden layer: as many as inputs, an offset, ReLU.
+        units: Number of outputs. None makes a hidden layer: as many as inputs, ReLU.
         global_bn: Share batch statistics between replicas.
         momentum: Share of the old moving statistics that a training step keeps.
+        offset: Add a trained offset.
     """
 
-    def __init__(self, units: int | None, *, global_bn: bool, momentum: float) -> None:
+    def __init__(
+        self, units: int | None, *, global_bn: bool, momentum: float, offset: bool
+    ) -> None:
         super().__init__()
         self.units = units
-        hidden = units is None
         # Before the dense layer, as in the reference: `variables` has the order of its checkpoints.
         self.norm = BatchNormRelu(
-            global_bn=global_bn, momentum=momentum, relu=hidden, center=hidden
+            global_bn=global_bn, momentum=momentum, relu=units is None, center=offset
         )
 
     def build(self, input_shape: tf.TensorShape) -> None:

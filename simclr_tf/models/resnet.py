@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from simclr_tf.models.blocks import (
     MakeNorm,
     ResidualBlock,
     mean_over_space,
+    pad_fixed,
 )
 from simclr_tf.models.normalization import BatchNormRelu
 
@@ -39,12 +41,25 @@ class Stem(tf.keras.layers.Layer):
         filters: Number of output channels.
         cifar_stem: One 3x3 convolution, no pooling: for images of some 32 pixels.
         deep: Three 3x3 convolutions instead of one of 7x7 (ResNet-D). Not with `cifar_stem`.
+        pad_pool: Pad both sides of what is pooled, as PyTorch does. SAME padding starts with the
+            end, where one row and column are enough.
         norm: Makes the normalization layers.
+        relu: Rectify the result; needed where it is pooled.
     """
 
-    def __init__(self, filters: int, *, cifar_stem: bool, deep: bool, norm: MakeNorm) -> None:
+    def __init__(
+        self,
+        filters: int,
+        *,
+        cifar_stem: bool,
+        deep: bool,
+        pad_pool: bool,
+        norm: MakeNorm,
+        relu: bool,
+    ) -> None:
         super().__init__(name="stem")
         self.pool = not cifar_stem
+        self.pad_pool = pad_pool
         self.layers = []
         if cifar_stem:
             self.layers.append(FixedPaddingConv2D(filters, 3))
@@ -55,7 +70,7 @@ class Stem(tf.keras.layers.Layer):
             self.layers.append(FixedPaddingConv2D(filters, 3))
         else:
             self.layers.append(FixedPaddingConv2D(filters, 7, 2))
-        self.norm = norm()
+        self.norm = norm(relu=relu)
 
     def call(self, images: tf.Tensor, training: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the last convolution's output, and that normalized, rectified and pooled."""
@@ -64,7 +79,9 @@ class Stem(tf.keras.layers.Layer):
             norm = isinstance(layer, BatchNormRelu)
             hidden = layer(hidden, training=training) if norm else layer(hidden)
         pooled = self.norm(hidden, training=training)
-        if self.pool:
+        if self.pool and self.pad_pool:  # with zeros, which never win: all is 0 or above
+            pooled = tf.nn.max_pool2d(pad_fixed(pooled, 3), 3, 2, "VALID")
+        elif self.pool:
             pooled = tf.nn.max_pool2d(pooled, 3, 2, "SAME")
         return hidden, pooled
 
@@ -100,6 +117,11 @@ class ResNet(tf.keras.Model):
         cifar_stem: Keep the resolution in the stem: for images of 32 pixels or fewer.
         global_bn: Share batch statistics between replicas.
         batch_norm_momentum: Share of the old moving statistics that a training step keeps.
+        torch_normalization: Six numbers make the network torchvision's: it normalizes images by
+            the first three, the mean of each colour, and the last three, the standard deviation;
+            it pads as PyTorch does; and where a group keeps the shape, as the first one of depth
+            18 and 34, its shortcut is the identity.
+        stem_relu: Rectify what the stem returns. Not doing so needs `cifar_stem`.
         name: Name of the layer.
 
     Raises:
@@ -116,6 +138,8 @@ class ResNet(tf.keras.Model):
         cifar_stem: bool = False,
         global_bn: bool = True,
         batch_norm_momentum: float = 0.9,
+        torch_normalization: Sequence[float] | None = None,
+        stem_relu: bool = True,
         name: str = "resnet",
     ) -> None:
         super().__init__(name=name)
@@ -133,22 +157,33 @@ class ResNet(tf.keras.Model):
             "cifar_stem": cifar_stem,
             "global_bn": global_bn,
             "batch_norm_momentum": batch_norm_momentum,
+            "torch_normalization": torch_normalization,
+            "stem_relu": stem_relu,
             "name": name,
         }
+        if not (stem_relu or cifar_stem):
+            raise ValueError("stem_relu=False is for cifar_stem=True only.")
+        self._torch_normalization = torch_normalization
         self._frozen_after = -1
         norm = functools.partial(BatchNormRelu, global_bn=global_bn, momentum=batch_norm_momentum)
         self.stem = Stem(
-            scale_width(64, width_multiplier), cifar_stem=cifar_stem, deep=sk_ratio > 0, norm=norm
+            scale_width(64, width_multiplier),
+            cifar_stem=cifar_stem,
+            deep=sk_ratio > 0,
+            pad_pool=torch_normalization is not None,
+            norm=norm,
+            relu=stem_relu,
         )
         block, counts = LAYOUTS[depth]
         self.block_groups = []
         for index, count in enumerate(counts):
             filters = scale_width(64 * 2**index, width_multiplier)
+            keeps_shape = index == 0 and block.expansion == 1
             blocks = [
                 block(
                     filters,
                     2 if index > 0 and position == 0 else 1,
-                    project=position == 0,
+                    project=position == 0 and not (keeps_shape and torch_normalization),
                     sk_ratio=sk_ratio,
                     se_ratio=se_ratio,
                     norm=norm,
@@ -180,6 +215,9 @@ class ResNet(tf.keras.Model):
             [batch, height, width, channels]; `final_avg_pool` [batch, features_dim].
         """
         ends: dict[str, tf.Tensor] = {}
+        if self._torch_normalization is not None:
+            mean, deviation = tf.split(tf.constant(self._torch_normalization), 2)
+            images = (tf.cast(images, tf.float32) - mean) / deviation
         ends["initial_conv"], hidden = self.stem(images, training=training)
         ends["initial_max_pool"] = hidden = self._stop(hidden, after=0)
         for index, group in enumerate(self.block_groups, start=1):

@@ -9,7 +9,8 @@ import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from simclr_tf.config import Config
-from simclr_tf.workflows.evaluate import follow_run
+from simclr_tf.workflows.evaluate import evaluate_checkpoint, follow_run
+from simclr_tf.workflows.export import export
 from simclr_tf.workflows.finetune import finetune
 from simclr_tf.workflows.pretrain import pretrain
 from simclr_tf.workflows.probe import probe
@@ -31,12 +32,16 @@ def run(config: Config) -> None:
 
 
 def _run(config: Config) -> None:
-    if config.mode == "eval":
+    if config.mode == "eval" and config.model_dir:
         follow_run(config)
+    elif config.mode == "eval":
+        evaluate_checkpoint(config)
     elif config.mode == "probe":
         probe(config)
     elif config.mode == "show_views":
         show_views(config)
+    elif config.mode == "export":
+        export(config)
     elif config.pretraining:
         pretrain(config)
     else:

@@ -31,10 +31,12 @@ class ProgressBar(tf.keras.callbacks.Callback):
       start: step the run starts at.
       total: step the run ends at.
       views: views per step, over all replicas.
+      shown: False draws nothing, on all machines of a run but the chief.
     """
 
-    def __init__(self, *, start: int, total: int, views: int):
+    def __init__(self, *, start: int, total: int, views: int, shown: bool = True):
         super().__init__()
+        self._shown = shown
         self._start, self._total, self._views = start, total, views
         self._bar: Any = None
 
@@ -43,6 +45,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
             initial=self._start,
             total=self._total,
             unit="step",
+            disable=not self._shown,
             mininterval=0.5 if sys.stderr.isatty() else 15,
             dynamic_ncols=True,
             bar_format="{n_fmt}/{total_fmt} |{bar:16}| {elapsed}<{remaining}{postfix}",
@@ -54,7 +57,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         if rate:
             shown["views/s"] = f"{rate * self._views:,.0f}"
         self._bar.set_postfix(shown, refresh=False)
-        self._bar.update()
+        self._bar.update(self._start + batch + 1 - self._bar.n)
 
     def close(self) -> None:
         """Ends the bar's line. Keras calls nothing where an error ends the run."""
@@ -68,7 +71,8 @@ class Journal(tf.keras.callbacks.Callback):
     Args:
       model: being trained.
       state: saves checkpoints.
-      log_dir: for TensorBoard events.
+      log_dir: for TensorBoard events; None writes none, but takes part in what all machines of a
+        run do together.
       start: step the run starts at.
       total: step the run ends at.
       checkpoint_steps: steps between checkpoints.
@@ -82,7 +86,7 @@ class Journal(tf.keras.callbacks.Callback):
         model: Network,
         state: TrainingState,
         *,
-        log_dir: str,
+        log_dir: str | None,
         start: int,
         total: int,
         checkpoint_steps: int,
@@ -94,12 +98,15 @@ class Journal(tf.keras.callbacks.Callback):
         self._network = model
         self._state = state
         self._start = start
+        self._step = start
         self._total = total
         self._checkpoint_steps = checkpoint_steps
         self._summary_steps = summary_steps
         self._schedule = schedule
         self._images = images
-        self._writer = tf.summary.create_file_writer(log_dir)
+        self._writer = (
+            tf.summary.create_file_writer(log_dir) if log_dir else tf.summary.create_noop_writer()
+        )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         images = self._images
@@ -109,15 +116,18 @@ class Journal(tf.keras.callbacks.Callback):
             tf.summary.image("augmented", images, max_outputs=8)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        step = self._start + batch + 1
-        last = step == self._total
-        if last or step % self._summary_steps == 0:
-            self._summarise(step)
-        if last or step % self._checkpoint_steps == 0:
-            self._state.save(step)
+        # Several steps may have been taken since the last call.
+        before, self._step = self._step, self._start + batch + 1
+        if self._is_due(before, self._summary_steps):
+            self._summarise(self._step)
+        if self._is_due(before, self._checkpoint_steps):
+            self._state.save(self._step)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writer.close()
+
+    def _is_due(self, before: int, every: int) -> bool:
+        return self._step == self._total or self._step // every > before // every
 
     def _summarise(self, step: int) -> None:
         metrics = self._network.train_metrics

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.checkpoints import TrainingState
-from simclr_tf.config import Config, adopt_run
+from simclr_tf.agreement import adopt_run, check_projection_selector
+from simclr_tf.checkpoints import TrainingState, restore_parts
+from simclr_tf.config import Config
 from simclr_tf.errors import UserError
 from simclr_tf.models.network import Network
+from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.run_folder import stored_config
-from simclr_tf.workflows.session import build_compiled, open_session
+from simclr_tf.workflows.session import Session, build_compiled, open_session
 
 
-def evaluate(
-    model: Network,
-    config: Config,
-    strategy: tf.distribute.Strategy,
-    dataset: data.ImageDataset,
-    *,
-    step: int,
-) -> dict[str, float]:
+def evaluate(model: Network, session: Session, *, step: int) -> dict[str, float]:
     """Evaluates a compiled model on every example of `eval_split`, once each.
 
     Writes result.json and result_<step>.json, with the reference's keys, and TensorBoard events.
@@ -28,6 +25,7 @@ def evaluate(
     Returns:
       What result.json holds.
     """
+    config, dataset = session.config, session.dataset
     examples = dataset.num_examples(config.eval_split)
     input_fn = data.eval_input_fn(
         dataset,
@@ -37,7 +35,7 @@ def evaluate(
         max_steps=config.eval_steps,
     )
     metrics = model.evaluate(
-        strategy.distribute_datasets_from_function(input_fn),
+        session.strategy.distribute_datasets_from_function(input_fn),
         steps=data.eval_steps(examples, config.eval_batch_size, max_steps=config.eval_steps),
         verbose=0,
         return_dict=True,
@@ -51,6 +49,8 @@ def evaluate(
         )
     result = {name: float(value) for name, value in metrics.items()}
     result["eval/regularization_loss"] = float(model.penalty())
+    if not session.workers.is_chief:
+        return result
     folder = f"eval_{config.eval_name}" if config.eval_name else "eval"
     writer = tf.summary.create_file_writer(files.join(config.model_dir, folder))
     with writer.as_default(step=step):
@@ -67,6 +67,34 @@ def evaluate(
         flush=True,
     )
     return result
+
+
+def evaluate_checkpoint(config: Config) -> None:
+    """Evaluates the classifier that `--checkpoint` holds, once.
+
+    Raises:
+      UserError: it holds none, or one of other classes than the data set's.
+    """
+    asked = config
+    config, source = open_checkpoint(config)
+    assert source is not None
+    head = source.metadata["supervised_head"]
+    if head is None:
+        raise UserError(
+            f"--checkpoint={config.checkpoint} has no classifier to evaluate; measure its features "
+            "with --mode=probe"
+        )
+    if "ft_proj_selector" not in asked.explicit:
+        config = dataclasses.replace(config, ft_proj_selector=head["ft_proj_selector"])
+    check_projection_selector(config)
+    session = open_session(config)
+    config, dataset = session.config, session.dataset
+    dataset.check_split(config.eval_split, flag="--eval_split")
+    dataset.check_labels(config.eval_split)
+    model = build_compiled(session)
+    print(restore_parts(model.parts, source, allow_partial=config.allow_partial_checkpoint))
+    with dataset.report_bad_images(config.model_dir):
+        evaluate(model, session, step=0)
 
 
 def follow_run(config: Config) -> None:
@@ -86,6 +114,8 @@ def follow_run(config: Config) -> None:
     session = open_session(adopt_run(config, stored))
     config = session.config
     dataset = session.dataset
+    if session.workers.count > 1:
+        raise UserError("--mode=eval follows a run from one machine; unset TF_CONFIG")
     dataset.check_split(config.eval_split, flag="--eval_split")
     model = build_compiled(session)
     if model.supervised_head is None:
@@ -100,6 +130,6 @@ def follow_run(config: Config) -> None:
             step = state.restore(path)
             if step is None:
                 continue
-            evaluate(model, config, session.strategy, dataset, step=step)
+            evaluate(model, session, step=step)
             if step >= session.plan.train_steps:
                 return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from simclr_tf.agreement import check_projection_selector
 from simclr_tf.augmentation import SupervisedView
-from simclr_tf.checkpoints import find_source
-from simclr_tf.config import Config, adopt_architecture, check_projection_selector
+from simclr_tf.config import Config
+from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.session import open_session
 from simclr_tf.workflows.training import train
 
@@ -19,11 +20,8 @@ def finetune(config: Config) -> None:
     Raises:
       UserError: bad input.
     """
-    source = find_source(config.checkpoint) if config.checkpoint else None
-    if source:
-        config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
-    else:
-        check_projection_selector(config)
+    config, source = open_checkpoint(config)
+    check_projection_selector(config)
     train(
         open_session(config),
         views=SupervisedView(config.image_size),

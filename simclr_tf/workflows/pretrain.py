@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from simclr_tf.augmentation import SimCLRViews
-from simclr_tf.checkpoints import find_source
-from simclr_tf.config import Config, adopt_architecture
+from simclr_tf.config import Config
+from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.session import open_session
 from simclr_tf.workflows.training import train
 
@@ -18,9 +18,7 @@ def pretrain(config: Config) -> None:
     Raises:
       UserError: bad input.
     """
-    source = find_source(config.checkpoint) if config.checkpoint else None
-    if source:
-        config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
+    config, source = open_checkpoint(config)
     train(
         open_session(config),
         views=contrastive_views(config),

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.checkpoints import find_source, restore_parts
-from simclr_tf.config import Config, adopt_architecture
+from simclr_tf.checkpoints import restore_parts
+from simclr_tf.config import Config
 from simclr_tf.evaluation import (
     balanced_subset,
     extract_features,
@@ -15,6 +15,7 @@ from simclr_tf.evaluation import (
     logistic_regression_accuracy,
 )
 from simclr_tf.models.factory import build_plain
+from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.session import open_dataset, open_strategy
 
 DRAWS = 10
@@ -34,9 +35,7 @@ def probe(config: Config) -> dict[str, float]:
     Raises:
       UserError: bad input.
     """
-    source = find_source(config.checkpoint) if config.checkpoint else None
-    if source:
-        config = adopt_architecture(config, source.metadata, f"--checkpoint={config.checkpoint}")
+    config, source = open_checkpoint(config)
     dataset = open_dataset(config)
     dataset.check_split(config.train_split, flag="--train_split")
     dataset.check_split(config.eval_split, flag="--eval_split")
@@ -46,7 +45,9 @@ def probe(config: Config) -> dict[str, float]:
     encoder = build_plain(config, num_classes=None).encoder
     origin = "untrained encoder"
     if source:
-        origin = restore_parts({"encoder": encoder}, source)
+        origin = restore_parts(
+            {"encoder": encoder}, source, allow_partial=config.allow_partial_checkpoint
+        )
     print(f"probing on {config.dataset}: {origin}", flush=True)
     settings = {"batch_size": config.eval_batch_size, "image_size": config.image_size}
     with dataset.report_bad_images(config.model_dir):

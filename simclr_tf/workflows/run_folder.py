@@ -8,9 +8,10 @@ import time
 import tensorflow as tf
 
 from simclr_tf import data, files
+from simclr_tf.agreement import check_same_run
 from simclr_tf.checkpoints.metadata import FILE_NAME, make_metadata
-from simclr_tf.config import Config, check_same_run
-from simclr_tf.errors import UserError
+from simclr_tf.config import Config
+from simclr_tf.errors import UserError, first_line
 
 RUNS = "runs"
 
@@ -81,5 +82,5 @@ def describe_run(config: Config, num_classes: int | None) -> None:
         metadata = make_metadata(config, num_classes=num_classes)
         files.write_json(files.join(config.model_dir, FILE_NAME), metadata)
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"--model_dir={config.model_dir} cannot be written: {reason}") from None

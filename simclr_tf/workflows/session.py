@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from simclr_tf import data, stack
 from simclr_tf.config import Config
-from simclr_tf.distribution import choose_strategy
+from simclr_tf.distribution import Workers, choose_strategy, workers_of
+from simclr_tf.errors import UserError
 from simclr_tf.models.factory import build_trainable
 from simclr_tf.models.network import Network
 from simclr_tf.optimizers import WarmUpCosine, build_optimizer
@@ -22,6 +23,7 @@ class Session:
 
     config: Config
     strategy: tf.distribute.Strategy
+    workers: Workers
     dataset: data.ImageDataset
     plan: Plan
 
@@ -34,6 +36,17 @@ def open_session(config: Config) -> Session:
     """
     config = choose_model_dir(config)
     strategy = open_strategy(config)
+    workers = workers_of(strategy)
+    if workers.count > 1 and "model_dir" not in config.explicit:
+        raise UserError(
+            f"{workers.count} workers need --model_dir, a folder that all of them reach"
+        )
+    replicas = strategy.num_replicas_in_sync
+    if config.jit_compile and replicas > 1 and not tf.config.list_logical_devices("GPU"):
+        raise UserError(
+            f"--jit_compile cannot compile what {replicas} CPUs exchange; remove it, or give "
+            "--strategy=one_device"
+        )
     dataset = open_dataset(config)
     dataset.check_split(config.train_split, flag="--train_split")
     if config.mode == "train_then_eval":
@@ -43,9 +56,9 @@ def open_session(config: Config) -> Session:
         config,
         train_examples=dataset.num_examples(config.train_split),
         num_classes=dataset.num_classes,
-        replicas=strategy.num_replicas_in_sync,
+        replicas=replicas,
     )
-    return Session(config, strategy, dataset, plan)
+    return Session(config, strategy, workers, dataset, plan)
 
 
 def open_dataset(config: Config) -> data.ImageDataset:
@@ -76,8 +89,12 @@ def _check_labels(config: Config, dataset: data.ImageDataset) -> None:
 
 def open_strategy(config: Config) -> tf.distribute.Strategy:
     """Chooses devices, sets the random seed and the compute type."""
+    name = "tpu" if config.on_tpu else config.strategy
+    if config.mode == "probe" and not config.on_tpu:
+        name = "one_device"  # nothing is trained that devices could share
     strategy = choose_strategy(
-        use_tpu=config.use_tpu,
+        name,
+        num_virtual_devices=config.num_virtual_devices,
         tpu_name=config.tpu_name,
         tpu_zone=config.tpu_zone,
         gcp_project=config.gcp_project,
@@ -104,7 +121,11 @@ def build_compiled(session: Session) -> Network:
         )
         if hasattr(optimizer, "build"):  # tensorflow-addons' build themselves at the first step
             optimizer.build(model.trainable_variables)
-        model.compile(optimizer=optimizer)
+        model.compile(
+            optimizer=optimizer,
+            jit_compile=config.jit_compile,
+            steps_per_execution=plan.steps_per_loop,
+        )
     return model
 
 

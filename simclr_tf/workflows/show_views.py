@@ -37,7 +37,6 @@ def show_views(config: Config) -> str:
     draw_contact_sheet(samples, contrastive_views(config)).save(picture, "PNG")
     tf.io.gfile.makedirs(config.model_dir)
     path = files.join(config.model_dir, "views.png")
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(picture.getvalue())
+    files.write_bytes(path, picture.getvalue())
     print(f"wrote {path}: originals, their two views, and what was drawn for each")
     return path

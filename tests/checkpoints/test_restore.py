@@ -3,102 +3,172 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints import find_source, restore_parts
+from simclr_tf.checkpoints import find_source, restore_parts, variables_by_path
 from simclr_tf.errors import UserError
+from tests.checkpoints.small import as_module, save, small_network, values_of
+
+FORMAT_1 = Path(__file__).parents[1] / "golden/format_1"
 
 
-def dense(units: int, *, seed: int = 0, inputs: int = 3) -> tf.keras.layers.Dense:
-    layer = tf.keras.layers.Dense(
-        units, kernel_initializer=tf.keras.initializers.RandomNormal(seed=seed)
-    )
-    layer.build([None, inputs])
-    return layer
-
-
-def describe(folder: Path, **content) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "simclr.json").write_text(json.dumps({"format": 1, **content}))
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """ckpt-7 of a run."""
+    return save(small_network(), tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> dict[str, tf.keras.layers.Layer]:
-    """Two layers, stored as ckpt-7 of a run."""
-    parts = {"encoder": dense(4, seed=1), "supervised_head": dense(2, seed=2)}
-    checkpoint = tf.train.Checkpoint(**parts)
-    tf.train.CheckpointManager(checkpoint, str(tmp_path), max_to_keep=1).save(checkpoint_number=7)
-    describe(tmp_path, train_mode="pretrain")
-    return parts
+def folder(saved, tmp_path) -> Path:
+    """A copy, to be spoilt."""
+    return Path(shutil.copytree(saved, tmp_path / "copy"))
 
 
-def test_all_of_what_is_asked_for_and_nothing_else(saved, tmp_path) -> None:
-    encoder = dense(4, seed=9)
-    told = restore_parts({"encoder": encoder}, find_source(str(tmp_path / "ckpt-7")))
-    np.testing.assert_array_equal(encoder.kernel, saved["encoder"].kernel)
-    np.testing.assert_array_equal(encoder.bias, saved["encoder"].bias)
-    assert told == f"encoder: all 2 variables restored from {tmp_path}/ckpt-7"
+def assert_equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    assert first.keys() == second.keys()
+    for path, value in first.items():
+        np.testing.assert_array_equal(value, second[path], err_msg=path)
 
 
-def test_a_run_s_folder_is_its_latest_checkpoint(saved, tmp_path) -> None:
-    source = find_source(f"{tmp_path}/")
-    assert source.prefix == f"{tmp_path}/ckpt-7"
-    assert source.metadata["train_mode"] == "pretrain"
+def test_all_of_what_is_asked_for_and_nothing_else(saved) -> None:
+    network = small_network(seed="other")
+    before, stored = values_of(network), values_of(small_network())
+    encoder = {"encoder": network.encoder}
+    told = restore_parts(encoder, find_source(f"{saved}/ckpt-7"))
+    after = values_of(network)
+    for path, value in after.items():
+        expected = stored if path.startswith("encoder/") else before
+        np.testing.assert_array_equal(value, expected[path], err_msg=path)
+    assert told == (
+        f"encoder from {saved}/ckpt-7 (simclr_tf): 105 variables matched, 0 missing, "
+        "0 unexpected, 0 mismatched"
+    )
 
 
-def test_newest_saved_model_by_number_not_by_name(tmp_path) -> None:
+def test_a_run_s_folder_is_its_latest_checkpoint(saved) -> None:
+    source = find_source(f"{saved}/")
+    assert source.prefix == f"{saved}/ckpt-7"
+    assert source.metadata["supervised_head"] == {"num_classes": 3, "ft_proj_selector": 0}
+
+
+@pytest.mark.parametrize("state", [None, 'model_checkpoint_path: "/cns/not/here-9"', "\xff{"])
+def test_most_steps_without_a_usable_checkpoint_file(state, folder) -> None:
+    for name in ("ckpt-7.index", "ckpt-7.data-00000-of-00001"):
+        shutil.copy(folder / name, folder / name.replace("7", "10"))
+    (folder / "checkpoint").unlink()
+    if state is not None:
+        (folder / "checkpoint").write_bytes(state.encode("latin-1"))
+    assert find_source(str(folder)).prefix == f"{folder}/ckpt-10"
+
+
+def test_newest_saved_model_by_number_not_by_name(folder, tmp_path) -> None:
     for version in ("9", "10"):
-        layer = dense(4, seed=int(version))
-        module = tf.Module()
-        module.encoder = layer
-        tf.saved_model.save(module, str(tmp_path / "saved_model" / version))
-        describe(tmp_path / "saved_model" / version / "assets.extra", step=int(version))
+        network = small_network(seed=version)
+        target = tmp_path / "saved_model" / version
+        tf.saved_model.save(as_module(variables_by_path(network.parts)), str(target))
+        (target / "assets.extra").mkdir()
+        shutil.copy(folder / "simclr.json", target / "assets.extra")
     for path in (tmp_path, tmp_path / "saved_model", tmp_path / "saved_model/10"):
         source = find_source(str(path))
-        assert source.metadata["step"] == 10, path
-        encoder = dense(4, seed=0)
-        restore_parts({"encoder": encoder}, source)
-        np.testing.assert_array_equal(encoder.kernel, dense(4, seed=10).kernel)
+        network = small_network(seed="other")
+        restore_parts(network.parts, source)
+        assert_equal(values_of(network), values_of(small_network(seed="10")))
 
 
 @pytest.mark.parametrize(
-    ("encoder", "words"),
+    ("changes", "words"),
     [
-        (lambda: dense(5), "2 of another shape: encoder/bias [4] there, [5] here"),
-        (lambda: tf.keras.Sequential([dense(4)]), "2 missing in the checkpoint: encoder/"),
-        (lambda: tf.Module(), "2 not in this network: encoder/bias, encoder/kernel"),
+        (
+            {"resnet_depth": 34},
+            [
+                "80 missing in the checkpoint: encoder/block_groups/0/blocks/2/conv1/kernel, ",
+                ", or add --allow_partial_checkpoint",
+            ],
+        ),
+        (
+            {"width_multiplier": 1 / 16},
+            ["112 of another shape: encoder/block_groups/0/blocks/0/conv1/kernel [3, 3, 2, 2] "],
+        ),
+        (
+            {"classes": 5},
+            [
+                "2 of another shape: supervised_head/dense/bias [3] there, [5] here, "
+                "supervised_head/dense/kernel [16, 3] there, [16, 5] here; give another"
+            ],
+        ),
+        (
+            {"num_proj_layers": 1},
+            ["5 not in this network: projection_head/layers/0/norm/beta, ", "; 4 of another"],
+        ),
     ],
 )
-def test_what_does_not_fit_is_named_and_nothing_is_set(encoder, words, saved, tmp_path) -> None:
-    encoder, head = encoder(), dense(2, seed=5)
-    before = head.kernel.numpy()
+def test_what_does_not_fit_is_named_and_nothing_is_set(changes, words, saved) -> None:
+    network = small_network(seed="other", **changes)
+    before = values_of(network)
     with pytest.raises(UserError) as error:
-        restore_parts({"encoder": encoder, "supervised_head": head}, find_source(str(tmp_path)))
-    assert words in str(error.value)
-    np.testing.assert_array_equal(head.kernel, before)
+        restore_parts(network.parts, find_source(str(saved)))
+    for word in words:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
+    assert_equal(values_of(network), before)
 
 
-@pytest.mark.parametrize("damage", ["flipped bit", "cut short", "index"])
-def test_damaged_file_is_an_error_and_nothing_is_set(damage, saved, tmp_path) -> None:
-    data = tmp_path / "ckpt-7.data-00000-of-00001"
-    content = bytearray(data.read_bytes())
+def test_partial_takes_what_fits_and_lists_the_rest(saved) -> None:
+    network = small_network(seed="other", classes=5, num_proj_layers=3)
+    before, stored = values_of(network), values_of(small_network())
+    told = restore_parts(network.parts, find_source(str(saved)), allow_partial=True).splitlines()
+    left = {
+        path: value
+        for path, value in values_of(network).items()
+        if path not in stored or stored[path].shape != value.shape
+    }
+    assert_equal(left, {path: before[path] for path in left})
+    for path, value in values_of(network).items():
+        if path not in left:
+            np.testing.assert_array_equal(value, stored[path], err_msg=path)
+    assert len(left) == 2 + 4 + 5  # the classifier; the projection head's second and third layer
+    assert told[0].endswith("110 variables matched, 5 missing, 0 unexpected, 6 mismatched")
+    assert all(sum(f" {path}" in line for line in told[1:]) == 1 for path in left)
+
+
+def test_partial_needs_a_variable_of_the_encoder(saved) -> None:
+    network = small_network(seed="other", width_multiplier=1 / 16)
+    network.encoder.stem.norm = None  # nothing but shapes that differ is left
+    source = find_source(str(saved))
+    with pytest.raises(UserError, match="does not fit this network") as error:
+        restore_parts(network.parts, source, allow_partial=True)
+    assert "--allow_partial_checkpoint" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "damage", ["flipped bit", "cut short", "no index", "short index", "footer"]
+)
+def test_damaged_file_is_an_error_and_nothing_is_set(damage, folder) -> None:
+    data, index = folder / "ckpt-7.data-00000-of-00001", folder / "ckpt-7.index"
+    content, table = bytearray(data.read_bytes()), bytearray(index.read_bytes())
     if damage == "flipped bit":
-        content[saved["encoder"].kernel.shape.num_elements()] ^= 1
-        data.write_bytes(content)
+        content[100] ^= 1
     elif damage == "cut short":
-        data.write_bytes(content[:8])
-    else:
-        (tmp_path / "ckpt-7.index").write_bytes(b"not an index")
-    parts = {"encoder": dense(4, seed=9), "supervised_head": dense(2, seed=9)}
-    before = {name: part.kernel.numpy() for name, part in parts.items()}
-    with pytest.raises(UserError, match="cannot be read"):
-        restore_parts(parts, find_source(str(tmp_path / "ckpt-7")))
-    for name, part in parts.items():
-        np.testing.assert_array_equal(part.kernel, before[name])
+        content = content[:8]
+    elif damage == "no index":
+        table = bytearray(b"not an index, but long enough to look as if it could be one" * 2)
+    elif damage == "short index":
+        table = table[:20]
+    else:  # a block of 2^60 bytes, which TensorFlow would allocate
+        table[-48:-38] = b"\x00" + b"\xff" * 8 + b"\x0f"
+    data.write_bytes(content)
+    index.write_bytes(table)
+    network = small_network(seed="other")
+    before = values_of(network)
+    with pytest.raises(UserError, match="cannot be read") as error:
+        restore_parts(network.parts, find_source(f"{folder}/ckpt-7"))
+    assert "\n" not in str(error.value)
+    assert_equal(values_of(network), before)
 
 
 def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
@@ -106,7 +176,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
     empty.mkdir()
     for path, words in {
         empty: "holds no checkpoint or SavedModel",
-        tmp_path / "ckpt-8": "does not exist",
+        saved / "ckpt-8": "does not exist",
     }.items():
         with pytest.raises(UserError, match=words):
             find_source(str(path))
@@ -115,14 +185,47 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "has no simclr.json beside it"),
+        (None, "no simclr.json beside it, .* and is not of the reference release either"),
         ("{", "is not valid JSON"),
-        ('{"format": 99}', "has format 99, this version of simclr_tf reads format 1"),
+        ("[]", "has format None"),
+        ('{"format": 99}', "has format 99, this version of simclr_tf reads formats 1 and 2"),
+        ('{"format": 2}', "says resnet_depth=nothing, which cannot be"),
+        ({"resnet_depth": 34}, r"says resnet_depth=34, the checkpoint has 18 \(encoder/block_gro"),
+        ({"width_multiplier": 90.5}, r"says width_multiplier=90.5, .* 0.03125 \(encoder/stem/lay"),
+        ({"width_multiplier": 1e30}, "says width_multiplier=1e[+]30, which cannot be"),
+        ({"num_proj_layers": 9}, "a projection head of 9 layers, the checkpoint has 2"),
+        ({"proj_out_dim": 128}, "says proj_out_dim=128, the checkpoint has 4"),
+        ({"sk_ratio": 0.0625}, "says sk_ratio=0.0625, the checkpoint has 0.0"),
+        ({"cifar_stem": False}, "says cifar_stem=False, the checkpoint has True"),
+        ({"stem_relu": "yes"}, "says stem_relu=yes, which cannot be"),
+        ({"torch_normalization": [0, 0, 0, 1, 1]}, "says torch_normalization="),
     ],
 )
-def test_weights_that_do_not_say_what_they_are(content, words, saved, tmp_path) -> None:
-    (tmp_path / "simclr.json").unlink()
+def test_weights_that_do_not_say_what_they_are(content, words, folder) -> None:
+    path = folder / "simclr.json"
+    if isinstance(content, dict):
+        stored = json.loads(path.read_text())
+        stored["architecture"] |= content
+        content = json.dumps(stored)
+    path.unlink()
     if content is not None:
-        (tmp_path / "simclr.json").write_text(content)
+        path.write_text(content)
     with pytest.raises(UserError, match=words):
-        find_source(str(tmp_path))
+        find_source(str(folder))
+
+
+@pytest.mark.smoke
+def test_format_1_still_loads() -> None:
+    """A run of simclr_tf 0.1 on the bundled digits; what it computed then."""
+    source = find_source(str(FORMAT_1))
+    assert source.metadata["format"] == 2
+    assert source.metadata["architecture"]["torch_normalization"] is None
+    network = small_network(classes=10, width_multiplier=1 / 64, image_size=8)
+    told = restore_parts(network.parts, source)
+    assert "116 variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
+    images = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    outputs = network(images)
+    features = [0.047725, 0.019406, 0.121086, 0.022547, 0, 0.108643, 0, 0.025119]
+    np.testing.assert_allclose(outputs["final_avg_pool"][0], features, atol=1e-6)
+    projection = [-0.060884, 2.077762, -0.142354, 0.729255]
+    np.testing.assert_allclose(outputs["proj_head_output"][0], projection, atol=2e-6)

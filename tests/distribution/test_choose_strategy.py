@@ -23,11 +23,26 @@ needs_no_accelerator = pytest.mark.skipif(
 
 @needs_no_accelerator
 def test_one_cpu_needs_no_collectives():
-    strategy = choose_strategy(use_tpu=False)
+    strategy = choose_strategy()
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     assert strategy.num_replicas_in_sync == 1
     with strategy.scope():
         assert "CPU" in tf.Variable(0.0).device
+
+
+@needs_no_accelerator
+def test_named_strategies():
+    assert isinstance(choose_strategy("one_device"), tf.distribute.OneDeviceStrategy)
+    mirrored = choose_strategy("mirrored")
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+    assert mirrored.num_replicas_in_sync == 1
+
+
+@needs_no_accelerator
+def test_cpu_is_split_before_tensorflow_runs_only():
+    tf.constant(0)
+    with pytest.raises(UserError, match="--num_virtual_devices=3 must be set before"):
+        choose_strategy(num_virtual_devices=3)
 
 
 @needs_no_accelerator
@@ -49,7 +64,7 @@ def test_missing_tpu_is_one_clear_line_and_soon(arguments, place, monkeypatch):
     before = socket.getdefaulttimeout()
     start = time.monotonic()
     with pytest.raises(UserError) as error:
-        choose_strategy(use_tpu=True, **arguments)
+        choose_strategy("tpu", **arguments)
     assert time.monotonic() - start < 30
     message = str(error.value)
     assert place in message
@@ -77,7 +92,7 @@ def test_tpu_that_answers_is_connected_reset_and_used(monkeypatch):
     monkeypatch.setattr(tf.distribute, "TPUStrategy", record("strategy"))
     with socket.create_server(("127.0.0.1", 0)) as server:
         strategy = choose_strategy(
-            use_tpu=True, tpu_name="mine", tpu_zone="z", gcp_project="p", master="not used"
+            "tpu", tpu_name="mine", tpu_zone="z", gcp_project="p", master="not used"
         )
     assert strategy == "strategy"
     assert calls == [
@@ -91,4 +106,4 @@ def test_tpu_that_answers_is_connected_reset_and_used(monkeypatch):
 def test_tpu_name_of_the_environment_is_used(monkeypatch):
     monkeypatch.setenv("TPU_NAME", "grpc://127.0.0.1:9")
     with pytest.raises(UserError, match="127.0.0.1:9"):
-        choose_strategy(use_tpu=True)
+        choose_strategy("tpu")

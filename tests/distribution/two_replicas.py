@@ -11,6 +11,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
+from benchmarks.collectives import infer_shapes
 from simclr_tf.distribution import (
     choose_strategy,
     gather_replicas,
@@ -19,6 +20,7 @@ from simclr_tf.distribution import (
 )
 from simclr_tf.losses import nt_xent
 
+LOCAL_PAIRS = 32  # of the graph that is looked at: what is [local, global] is its largest tensor
 GLOBAL_BATCH, IMAGE_DIM, DIM, TEMPERATURE = 6, 5, 4, 0.2
 rng = np.random.default_rng(0)
 INITIAL = rng.normal(size=(IMAGE_DIM, DIM)).astype(np.float32)
@@ -91,11 +93,55 @@ def on_two_replicas(strategy, batch):
     return {**plain, "delta": (weights.numpy() - INITIAL).tolist()}
 
 
+def gather_bfloat16(strategy, batch):
+    """Gathers whole numbers, which bfloat16 holds exactly, and weighs them by replica."""
+
+    def step(local):
+        rows = tf.cast(local, tf.bfloat16)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            gathered = gather_replicas(rows)
+            weights = tf.cast(tf.range(tf.size(gathered)) * (1 + replica), tf.bfloat16)
+            loss = tf.reduce_sum(tf.reshape(gathered, [-1]) * weights)
+        gradient = tape.gradient(loss, rows)
+        assert gathered.dtype == gradient.dtype == tf.bfloat16
+        return tf.cast(gathered, tf.float32), tf.cast(gradient, tf.float32)
+
+    results = tf.function(lambda batch: strategy.run(step, args=(batch,)))(batch)
+    gathered, gradient = (
+        [value.numpy().tolist() for value in strategy.experimental_local_results(result)]
+        for result in results
+    )
+    return {"gathered": gathered, "gradient": gradient}
+
+
+def shapes_in_the_loss(strategy):
+    """Returns the shapes of all tensors in the graph of the loss and its gradient."""
+
+    def step():
+        hidden = tf.random.normal([2 * LOCAL_PAIRS, DIM])
+        with tf.GradientTape() as tape:
+            tape.watch(hidden)
+            loss = nt_xent(hidden, temperature=TEMPERATURE).loss * replica_share(LOCAL_PAIRS)
+        return tape.gradient(loss, hidden)
+
+    graph = tf.function(lambda: strategy.run(step)).get_concrete_function().graph
+    assert not graph.as_graph_def().library.function  # nothing is hidden in nested functions
+    operations = infer_shapes(graph, strategy.num_replicas_in_sync).get_operations()
+    return {
+        tensor.name: None if tensor.shape.rank is None else tensor.shape.as_list()
+        for operation in operations
+        if operation.type != "BroadcastGradientArgs"  # a list of axes
+        for tensor in operation.outputs
+    }
+
+
 def main():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
-    strategy = choose_strategy(use_tpu=False)
+    strategy = choose_strategy()
     report = {"strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
     batches = {
         "even_static": (PAIRS, batch_from_dataset(strategy, PAIRS, drop_remainder=True)),
@@ -109,6 +155,12 @@ def main():
             "one": on_one_device(pairs),
             "two": on_two_replicas(strategy, batch),
         }
+    rows = np.arange(10, dtype=np.float32).reshape(5, 2)
+    for name, count in {"even": 4, "uneven": 5}.items():
+        dataset = tf.data.Dataset.from_tensors(rows[:count]).unbatch().batch(count)
+        batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
+        report[f"bfloat16_{name}"] = gather_bfloat16(strategy, batch)
+    report["shapes"] = shapes_in_the_loss(strategy)
     print(json.dumps(report))
 
 

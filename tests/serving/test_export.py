@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf.run import main
+from simclr_tf.serving.export import export_saved_model
 from tests.conftest import TINY
+from tests.serving.conftest import make_config, make_network
 
 pytestmark = pytest.mark.smoke
 
@@ -131,3 +134,71 @@ def test_versions_are_pruned_and_described(run, tmp_path) -> None:
     assert described["step"] == 4
     assert described["class_names"] == [str(digit) for digit in range(10)]
     assert described["architecture"]["width_multiplier"] == 0.0625
+    assert described["preprocessing"] == {
+        **{"image_size": 8, "value_range": [0.0, 1.0]},
+        **{"central_crop": 1.0, "resize": "bicubic"},
+    }
+    assert described["versions"]["tensorflow"] == tf.__version__
+    config = (tmp_path / "config.json").read_bytes()
+    assert described["configuration_sha256"] == hashlib.sha256(config).hexdigest()
+    assert not list(tmp_path.glob("*.tmp"))
+
+    # The same again: nothing is touched. In another precision: another version.
+    before = sorted((p, p.stat().st_mtime_ns) for p in (tmp_path / "saved_model").rglob("*"))
+    (tmp_path / "serving/models.config").write_text("mine")
+    assert run(*flags, "--train_steps=4") == 0
+    assert before == sorted(
+        (p, p.stat().st_mtime_ns) for p in (tmp_path / "saved_model").rglob("*")
+    )
+    assert (tmp_path / "serving/models.config").read_text() == "mine"
+    assert run(*flags, "--train_steps=4", "--export_precision=bfloat16") == 0
+    described = json.loads((tmp_path / "saved_model/5/assets.extra/simclr.json").read_text())
+    assert (described["step"], described["export_precision"]) == (4, "bfloat16")
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("variables/variables.data*"))
+
+
+def test_bfloat16_halves_the_file_and_keeps_the_features(exported) -> None:
+    whole, half = exported["float32"], exported["bfloat16"]
+    kernels = sum(v.shape.num_elements() for v in whole.network.variables if v.shape.rank > 1)
+    rest = sum(v.shape.num_elements() for v in whole.network.variables if v.shape.rank < 2)
+    saved = _size(whole.folder) - _size(half.folder)
+    assert saved == pytest.approx(2 * kernels, rel=0.05)  # and the graph
+    assert kernels > 10 * rest  # more so in networks of usual width
+    images = tf.random.stateless_uniform([16, 40, 40, 3], seed=[1, 2])
+    expected, given = (
+        tf.saved_model.load(str(model.folder)).signatures["embed"](images)["features"].numpy()
+        for model in (whole, half)
+    )
+    error = np.linalg.norm(given - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert 1e-5 < error.max() < 0.01
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_goes_on_from_either_precision(exported, precision) -> None:
+    from simclr_tf.checkpoints import find_source, restore_parts, variables_by_path
+
+    original = exported[precision].network
+    network = make_network(exported[precision].config, seed=1)
+    restore_parts(network.parts, find_source(str(exported[precision].folder)))
+    values = variables_by_path(original.parts)
+    for path, variable in variables_by_path(network.parts).items():
+        expected = values[path].read_value()
+        if precision == "bfloat16" and expected.shape.rank > 1:
+            expected = tf.cast(tf.cast(expected, tf.bfloat16), tf.float32)
+        assert variable.dtype == tf.float32
+        np.testing.assert_array_equal(variable, expected, err_msg=path)
+
+
+def test_a_network_without_labels_has_no_classifier(tmp_path) -> None:
+    from simclr_tf.models.factory import build_plain
+
+    config = make_config(f"--model_dir={tmp_path}")
+    network = build_plain(config, num_classes=None)
+    folder = export_saved_model(network, config, class_names=None, step=3)
+    signatures = tf.saved_model.load(folder).signatures
+    assert set(signatures) == {"serving_default", "embed", "project"}
+    picture = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8))
+    assert signatures["serving_default"](picture[tf.newaxis]).keys() == {"features"}

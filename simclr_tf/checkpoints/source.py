@@ -1,0 +1,144 @@
+"""Finds weights: a run, a checkpoint or a SavedModel, of this package or the reference release."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf import files
+from simclr_tf.checkpoints import metadata as metadata_lib
+from simclr_tf.checkpoints import reference_tf1, reference_tf2
+from simclr_tf.checkpoints.architecture import CLASSIFIER, default_image_size, infer_architecture
+from simclr_tf.checkpoints.object_paths import stored_keys
+from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_name, object_graph, open_checkpoint
+from simclr_tf.errors import UserError
+
+PARTS = ("encoder", "projection_head", "supervised_head")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where weights lie, and what they are.
+
+    Attributes:
+      prefix: of the TensorFlow checkpoint.
+      metadata: content of its simclr.json; made from names and shapes for the reference release.
+      keys: the checkpoint's key of each variable of the network, by its path in this package.
+      shapes: of the same variables.
+      strangers: keys that belong to nothing known.
+      ignored: how many belong to an optimizer or count steps.
+      kind: what wrote it, in words.
+    """
+
+    prefix: str
+    metadata: dict[str, Any]
+    keys: Mapping[str, str]
+    shapes: Mapping[str, list[int]]
+    strangers: tuple[str, ...] = ()
+    ignored: int = 0
+    kind: str = "simclr_tf"
+
+
+def find_source(path: str) -> Source:
+    """Finds the weights behind `--checkpoint`.
+
+    Args:
+      path: a SavedModel folder, a folder of SavedModel versions, a checkpoint path
+        (`.../ckpt-100`) or a folder of checkpoints, such as a run's model_dir.
+
+    Raises:
+      UserError: nothing is there, it cannot be read, or it is of no known network.
+    """
+    prefix, folder = _locate(path.rstrip("/"))
+    reader = open_checkpoint(prefix)
+    described = files.join(folder, metadata_lib.FILE_NAME)
+    try:
+        content = files.read_json(described)
+    except (ValueError, RecursionError):
+        raise UserError(f"--checkpoint={path}: {described} is not valid JSON") from None
+    with errors_name(prefix):
+        graph = object_graph(reader, prefix)
+        all_shapes = reader.get_variable_to_shape_map()
+        if content is None:
+            return _of_reference(path, prefix, graph, all_shapes)
+        keys = stored_keys(graph, PARTS) if graph is not None else {}
+        shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
+    metadata = metadata_lib.check_metadata(content, shapes, described)
+    return Source(prefix, metadata, keys, shapes)
+
+
+def _of_reference(path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]) -> Source:
+    layout = reference_tf1 if graph is None else reference_tf2
+    stored = layout.map_variables(graph, all_shapes, f"--checkpoint={path}")
+    if not stored:
+        raise UserError(
+            f"--checkpoint={path} has no {metadata_lib.FILE_NAME} beside it, which says what "
+            "network it is, and is not of the reference release either; PyTorch weights are "
+            "converted by python -m simclr_tf.convert_pytorch"
+        )
+    keys = {name: key for key, name in stored.items()}
+    shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
+    rest = sorted(all_shapes.keys() - stored.keys())
+    strangers = tuple(key for key in rest if not layout.KNOWN_EXTRAS.search(key))
+    architecture = infer_architecture(shapes, f"--checkpoint={path}")
+    head = shapes.get(CLASSIFIER)
+    metadata = {
+        "format": metadata_lib.FORMAT,
+        "architecture": architecture,
+        "preprocessing": {"image_size": default_image_size(architecture)},
+        "supervised_head": {"num_classes": head[-1], "ft_proj_selector": 0} if head else None,
+    }
+    ignored = sum(key != OBJECT_GRAPH for key in rest) - len(strangers)
+    return Source(prefix, metadata, keys, shapes, strangers, ignored, layout.KIND)
+
+
+def _locate(path: str) -> tuple[str, str]:
+    """Returns the checkpoint's prefix, and the folder in which its simclr.json would be."""
+    exists = tf.io.gfile.exists
+    if exists(f"{path}.index"):
+        return path, files.parent(path)
+    if tf.io.gfile.isdir(path):
+        prefix = _latest_checkpoint(path)
+        if prefix is not None:
+            return prefix, path
+        saved = newest_saved_model(path)
+        if saved is not None and exists(f"{saved}/variables/variables.index"):
+            return f"{saved}/variables/variables", f"{saved}/assets.extra"
+    found = "holds no checkpoint or SavedModel" if exists(path) else "does not exist"
+    raise UserError(
+        f"--checkpoint={path} {found}; give a SavedModel folder, a path such as "
+        ".../ckpt-100, or the model_dir of a run"
+    )
+
+
+def _latest_checkpoint(folder: str) -> str | None:
+    """Returns the prefix that the folder's `checkpoint` file names, else the one of most steps.
+
+    The reference's published folders lack that file, or it names a path on its authors' disks.
+    """
+    try:
+        prefix = tf.train.latest_checkpoint(folder)
+    except (tf.errors.OpError, ValueError):  # damaged
+        prefix = None
+    if prefix is not None:
+        return prefix
+    names = [name for name in tf.io.gfile.listdir(folder) if name.endswith(".index")]
+    names.sort(key=lambda name: (int((re.findall(r"\d+", name) or ["-1"])[-1]), name))
+    return files.join(folder, names[-1].removesuffix(".index")) if names else None
+
+
+def newest_saved_model(path: str) -> str | None:
+    """Returns the SavedModel at `path`, or the newest version there or in its `saved_model/`."""
+    if tf.io.gfile.exists(files.join(path, "saved_model.pb")):
+        return path
+    for folder in (path, files.join(path, "saved_model")):
+        if tf.io.gfile.isdir(folder):
+            names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+            versions = sorted((name for name in names if name.isdigit()), key=int)
+            if versions:
+                return files.join(folder, versions[-1])
+    return None

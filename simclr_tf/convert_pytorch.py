@@ -1,0 +1,19 @@
+"""The command `python -m simclr_tf.convert_pytorch`, without TensorFlow's start-up lines."""
+
+from __future__ import annotations
+
+import sys
+
+from simclr_tf import stack
+
+
+def main() -> int:
+    """Runs the command line and returns its exit status."""
+    stack.import_tensorflow()
+    from simclr_tf.checkpoints import convert_pytorch
+
+    return convert_pytorch.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

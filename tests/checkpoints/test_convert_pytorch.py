@@ -1,0 +1,262 @@
+"""PyTorch's networks compute the same here: files that PyTorch wrote, and what it computed.
+
+With PYTORCH_PYTHON, a Python that has torch, torchvision, lightly and safetensors, wider networks
+are made and compared too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+
+from simclr_tf import config as config_lib
+from simclr_tf.agreement import adopt_architecture
+from simclr_tf.checkpoints import convert_pytorch, find_source, restore_parts
+from simclr_tf.checkpoints.pytorch_file import read_tensors
+from simclr_tf.checkpoints.pytorch_names import map_names
+from simclr_tf.errors import UserError
+from simclr_tf.models.factory import build_plain
+from tests.checkpoints.reference_release import images_of
+
+GOLDEN = Path(__file__).parents[1] / "golden/pytorch"
+SIZES = {"lightly_r18.ckpt": 48, "torchvision_r50.safetensors": 40, "lightly_cifar.pt": 32}
+FLAGS = {"torchvision_r50.safetensors": ["--epsilon=0.001"]}
+PYTORCH = os.environ.get("PYTORCH_PYTHON")
+
+
+def assert_converted(folder: Path, name: str, output: Path) -> config_lib.Config:
+    """Converts a file, loads the result as a command would, and compares what it computes."""
+    flags = [f"--input={folder / name}", f"--output={output}", *FLAGS.get(name, [])]
+    assert convert_pytorch.main(flags) == 0
+    source = find_source(str(output))
+    config, _ = adopt_architecture(config_lib.defaults(), source.metadata)
+    head = source.metadata["supervised_head"]
+    network = build_plain(config, head["num_classes"] if head else None)
+    assert "0 missing, 0 unexpected, 0 mismatched" in restore_parts(network.parts, source)
+    outputs = network(tf.constant(images_of(SIZES[name])))
+    for key, expected in json.loads((folder / "expected.json").read_text())[name].items():
+        np.testing.assert_allclose(outputs[key], expected, atol=1e-5, rtol=1e-5, err_msg=key)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param(
+            "lightly_r18.ckpt",
+            {"resnet_depth": 18, "image_size": 224, "num_proj_layers": 3, "proj_out_dim": 6},
+            marks=pytest.mark.smoke,
+        ),
+        (
+            "torchvision_r50.safetensors",
+            {"resnet_depth": 50, "image_size": 224, "proj_head_mode": "none"},
+        ),
+        ("lightly_cifar.pt", {"resnet_depth": 18, "image_size": 32, "stem_relu": False}),
+    ],
+)
+def test_features_are_pytorch_s(name, expected, tmp_path) -> None:
+    config = assert_converted(GOLDEN, name, tmp_path / "out")
+    assert {key: getattr(config, key) for key in expected} == expected
+    assert config.torch_normalization == convert_pytorch.IMAGENET
+
+
+def test_the_command_says_its_own_lines_only(tmp_path) -> None:
+    command = [sys.executable, "-m", "simclr_tf.convert_pytorch"]
+    flags = [f"--input={GOLDEN}/lightly_cifar.pt", f"--output={tmp_path}/out"]
+    done = subprocess.run([*command, *flags], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stdout.endswith(f"use it with --checkpoint={tmp_path}/out\n")
+
+
+@pytest.mark.skipif(not PYTORCH, reason="PYTORCH_PYTHON names no Python with PyTorch")
+def test_against_pytorch_itself(tmp_path) -> None:
+    script = str(Path(__file__).with_name("pytorch_networks.py"))
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    subprocess.run([PYTORCH, script, str(tmp_path), "8"], check=True, env=environment)
+    for name in SIZES:
+        assert_converted(tmp_path, name, tmp_path / f"{name}.converted")
+
+
+def test_file_is_read_as_pytorch_wrote_it() -> None:
+    tensors = read_tensors(str(GOLDEN / "lightly_r18.ckpt"))
+    assert tensors["backbone.0.weight"].shape == (2, 3, 7, 7)
+    assert tensors["backbone.1.num_batches_tracked"].dtype == np.int64
+    assert len(tensors) == 138  # of the state_dict; nothing of the optimizer
+
+
+def rename(tensors: dict, *pairs: tuple[str, str]) -> dict:
+    for old, new in pairs:
+        tensors = {name.replace(old, new, 1): value for name, value in tensors.items()}
+    return tensors
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "module.encoder_q.", "backbone.", "model.", "encoder.", "net.0."]
+)
+def test_prefixes(prefix) -> None:
+    tensors = read_tensors(str(GOLDEN / "torchvision_r50.safetensors"))
+    plain, _ = map_names(rename(tensors, ("module.", "")), "FILE")
+    names, stem_relu = map_names(rename(tensors, ("module.", prefix)), "FILE")
+    assert names == {f"{prefix}{name}": path for name, path in plain.items()}
+    assert stem_relu
+    assert names[f"{prefix}layer3.5.bn2.running_var"] == (
+        "encoder/block_groups/2/blocks/5/norm2/moving_variance"
+    )
+
+
+def test_normalization_and_what_to_leave_out(tmp_path) -> None:
+    flags = [f"--input={GOLDEN}/lightly_r18.ckpt", f"--output={tmp_path}/out", "--mean=0,0,0"]
+    flags += ["--std=1,1,1", "--drop=projection_head", "--image_size=96"]
+    assert convert_pytorch.main(flags) == 0
+    metadata = json.loads((tmp_path / "out/simclr.json").read_text())
+    assert metadata["architecture"]["torch_normalization"] == [0, 0, 0, 1, 1, 1]
+    assert metadata["architecture"]["proj_head_mode"] == "none"
+    assert metadata["preprocessing"]["image_size"] == 96
+
+
+def spoil(name: str, value, folder: Path) -> Path:
+    """Writes the safetensors fixture with one tensor more, or fewer where `value` is None."""
+    tensors = dict(read_tensors(str(GOLDEN / "torchvision_r50.safetensors")))
+    tensors.pop(name, None)
+    if value is not None:
+        tensors[name] = value
+    safetensors.numpy.save_file(tensors, folder / "spoilt.safetensors")
+    return folder / "spoilt.safetensors"
+
+
+ONES = np.ones([4, 4], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("queue", ONES, "holds 1 tensors that are not of a ResNet, .*: queue; .* --drop=queue"),
+        ("module.layer1.0.conv1.bias", np.ones(1, np.float32), "module.layer1.0.conv1.bias"),
+        ("module.layer4.2.bn3.weight", None, "1 variables are missing, .*/3/blocks/2/norm3/gamma"),
+        ("module.layer4.2.conv1.weight", None, "holds no ResNet of simclr_tf"),
+        ("module.conv1.weight", None, "must hold one network for RGB images, not 0"),
+        ("ema.conv1.weight", np.ones([1, 3, 7, 7], np.float32), "not 2 .*ema.conv1.weight"),
+        ("projection_head.0.weight", ONES, "each followed by a batch normalization"),
+    ],
+)
+def test_what_does_not_belong_is_named(name, value, words, tmp_path) -> None:
+    file = spoil(name, value, tmp_path)
+    with pytest.raises(UserError, match=words):
+        convert_pytorch.convert(str(file), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("/tmp/simclr_tf_must_not_exist",)
+
+
+def torch_zip(path: Path, pickled: bytes, compression: int = zipfile.ZIP_STORED) -> str:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+    return str(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_pickle_that_would_run_something_is_refused(protocol, tmp_path) -> None:
+    content = {"state_dict": {}, "more": [Harmful()]}
+    path = torch_zip(tmp_path / "bad.pt", pickle.dumps(content, protocol))
+    with pytest.raises(UserError, match=r"refers to (posix|nt)\.mkdir, which weights do not need"):
+        read_tensors(path)
+    assert not os.path.exists("/tmp/simclr_tf_must_not_exist")
+
+
+TENSOR = "ctorch._utils\n_rebuild_tensor_v2\n"
+STORAGE = (
+    "(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+)
+
+
+ODD = [
+    *("empty", "no end", "no dictionary", "nothing to call", "far memo", "nested key"),
+    *("too many", "far steps", "repeated", "sound"),
+]
+
+
+@pytest.mark.parametrize(
+    ("pickled", "words"),
+    [
+        (b"", "cannot be read"),
+        (b"\x80\x02}q\x00", "cannot be read"),  # no end
+        (b"\x80\x02]q\x00.", "holds no dictionary"),
+        (b"\x80\x02R.", "cannot be read"),  # nothing to call
+        (b"\x80\x02}r\xff\xff\xff\xff.", None),  # remembered at place 4294967295
+        (b"\x80\x02}" + b"\x85" * 200_000 + b"K\x01s.", "cannot be read"),  # nested as deep
+        (
+            f"\x80\x02}}X\x01\x00\x00\x00a{TENSOR}({STORAGE}K\x00K\x09\x85K\x01\x85\x89}}tRs.",
+            "larger",
+        ),
+        (
+            f"\x80\x02}}X\x01\x00\x00\x00a{TENSOR}({STORAGE}K\x00K\x04\x85K\xff\x85\x89}}tRs.",
+            "larger",
+        ),
+        (
+            f"\x80\x02}}X\x01\x00\x00\x00a{TENSOR}({STORAGE}K\x00K\x63K\x63\x86K\x00K\x00\x86\x89}}tRs.",
+            "larger",
+        ),
+        (f"\x80\x02}}X\x01\x00\x00\x00a{TENSOR}({STORAGE}K\x00K\x04\x85K\x01\x85\x89}}tRs.", None),
+    ],
+    ids=ODD,
+)
+def test_pickles_that_say_nothing_sensible(pickled, words, tmp_path) -> None:
+    path = tmp_path / "odd.pt"
+    pickled = pickled.encode("latin-1") if isinstance(pickled, str) else pickled
+    torch_zip(path, pickled)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/data/0", np.arange(4, dtype=np.float32).tobytes())
+    if words is None:
+        for value in read_tensors(str(path)).values():
+            np.testing.assert_array_equal(value, [0, 1, 2, 3])
+        return
+    with pytest.raises(UserError, match=words):
+        read_tensors(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: p.write_bytes(pickle.dumps({"a": 1})), "is not what torch.save writes since"),
+        (lambda p: torch_zip(p, b"\0" * 10**6, zipfile.ZIP_DEFLATED), "compressed, as torch.save"),
+        (lambda p: None, "is no file"),
+        (lambda p: p.mkdir(), "is no file"),
+        (lambda p: p.write_bytes((GOLDEN / "lightly_cifar.pt").read_bytes()[:-30]), "not what"),
+    ],
+)
+def test_files_that_are_not_pytorch_s(make, words, tmp_path, capsys) -> None:
+    path = tmp_path / "x.pt"
+    make(path)
+    assert convert_pytorch.main([f"--input={path}", f"--output={tmp_path}/out"]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.startswith("error: --input=") and said.count("\n") == 1
+
+
+def test_output_is_never_overwritten_nor_half_written(tmp_path, monkeypatch, capsys) -> None:
+    file = GOLDEN / "lightly_cifar.pt"
+    assert convert_pytorch.main([f"--input={file}", f"--output={tmp_path}"]) == 2
+    assert f"--output={tmp_path} exists" in capsys.readouterr().err
+    shutil.copy(file, tmp_path / "in.pt")
+
+    def full(*_) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(convert_pytorch.files, "write_json", full)
+    with pytest.raises(OSError, match="no space"):
+        convert_pytorch.convert(str(tmp_path / "in.pt"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,97 @@
+"""The training step as XLA and TPUs take it: one compiled function of static shapes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from simclr_tf import config as config_lib
+from simclr_tf import flag_definitions
+from simclr_tf.augmentation import Augmentation
+from simclr_tf.workflows.pretrain import contrastive_views
+from simclr_tf.workflows.session import build_compiled, open_session
+from tests import processes
+from tests.conftest import TINY
+
+COMMON = [*processes.CALM, "--train_steps=7", "--checkpoint_steps=4", "--weight_decay=1e-3"]
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("mode", ["pretrain", "finetune"])
+def test_compiled_loops_end_where_single_steps_do(mode: str, run, tmp_path: Path) -> None:
+    flags = [*COMMON, f"--train_mode={mode}"]
+    assert run(*flags, f"--model_dir={tmp_path / 'plain'}") == 0
+    compiled = ["--jit_compile", "--augment_on=device", "--steps_per_loop=3"]
+    assert run(*flags, *compiled, f"--model_dir={tmp_path / 'compiled'}") == 0
+    plain, loops = (processes.weights(tmp_path / name) for name in ("plain", "compiled"))
+    assert plain.keys() == loops.keys()
+    for name, value in plain.items():
+        np.testing.assert_allclose(value, loops[name], rtol=1e-4, atol=5e-5, err_msg=name)
+    assert loops["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == 7
+    # Every 4 steps, seen after 6 = 2 * 3 steps; and the last, after a shorter loop.
+    written = sorted(path.name for path in (tmp_path / "compiled").glob("ckpt-*.index"))
+    assert written == ["ckpt-6.index", "ckpt-7.index"]
+    # Summaries after 3 steps (due at 2), 6 and 7: means of all steps, each once.
+    single, mean = processes.losses(tmp_path / "plain"), processes.losses(tmp_path / "compiled")
+    assert (len(single), len(mean)) == (4, 3)
+    total = 2 * sum(single[:3]) + single[3]
+    assert 3 * mean[0] + 3 * mean[1] + mean[2] == pytest.approx(total, rel=1e-4)
+
+
+def nodes_of(graph: tf.Graph) -> Iterator[tf.compat.v1.NodeDef]:
+    """Yields the operations of a graph and of all functions that it calls."""
+    definition = graph.as_graph_def(add_shapes=True)
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def
+
+
+@pytest.mark.parametrize("size", [8, 40])
+def test_step_holds_nothing_that_a_tpu_lacks(size: int, tmp_path: Path) -> None:
+    """Whole images of one size at 8 px; crops at 40 px, where jitter and blur are in the step."""
+    values = flags.FlagValues()
+    flag_definitions.define(values)
+    command = [*TINY, f"--image_size={size}", "--color_jitter_strength=1", "--use_blur"]
+    values(["simclr_tf", *shlex.split(" ".join(command)), f"--model_dir={tmp_path}"])
+    session = open_session(config_lib.from_flags(values))
+    model = build_compiled(session)
+    model.finish_views = Augmentation(contrastive_views(session.config), on_device=True).finish
+    images = {
+        8: {"images": tf.TensorSpec([16, 8, 8, 3], tf.uint8)},
+        40: {"crops": tf.TensorSpec([16, 2, 40, 40, 3], tf.uint8)},
+    }[size]
+    batch = {
+        **images,
+        "seeds": tf.TensorSpec([16, 2], tf.int32),
+        "label": tf.TensorSpec([16], tf.int64),
+    }
+    step = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
+
+    nodes = list(nodes_of(step.graph))
+    operations = {node.op for node in nodes}
+    # The walk sees what it should: the network, the augmentation and the optimizer.
+    assert {"Conv2D", "Conv2DBackpropFilter", "MatMul", "AssignSubVariableOp"} <= operations
+    assert operations & {"BatchMatMulV2", "BatchMatMul"}, "crops and blurs are matrix products"
+    banned = ("Py", "EagerPy", "String", "Decode", "Print", "Unique", "Where", "NonMax", "Sparse")
+    allowed = {"SparseSoftmaxCrossEntropyWithLogits"}
+    assert {op for op in operations if op.startswith(banned)} <= allowed
+    assert not {op for op in operations if op.startswith("Random")}, "randomness without a seed"
+
+    no_value = {tf.resource.as_datatype_enum, tf.variant.as_datatype_enum}
+    for node in nodes:
+        types = [node.attr[key].type for key in ("T", "dtype", "DstT", "out_type")]
+        assert tf.string.as_datatype_enum not in types, node
+        # FusedBatchNorm's last output is a scratch pad of its kernel's, which XLA does without.
+        is_pad = node.op == "ZerosLike" and "FusedBatchNorm" in node.input[0]
+        if set(types) & no_value or is_pad:
+            continue
+        shapes = node.attr["_output_shapes"].list.shape
+        for shape in shapes[:3] if node.op.startswith("FusedBatchNorm") else shapes:
+            dynamic = shape.unknown_rank or any(dim.size < 0 for dim in shape.dim)
+            assert not dynamic, f"{node.name} ({node.op}) has no static shape"

@@ -1,0 +1,50 @@
+"""Which Keras is chosen for which TensorFlow, and when libtpu is left alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+
+import pytest
+
+from simclr_tf import stack
+
+
+@pytest.mark.parametrize(
+    ("installed", "legacy"),
+    [
+        ({"tensorflow": "2.15.1"}, None),
+        ({"tensorflow": "2.16.0"}, "1"),
+        ({"tensorflow-tpu": "2.20.0"}, "1"),
+    ],
+    ids=str,
+)
+def test_keras_2_is_asked_for_where_it_is_not_the_default(installed, legacy, monkeypatch) -> None:
+    def version(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    # Set and deleted, so that what choose_keras sets is undone after the test.
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "")
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS")
+    assert stack.compiles_for_host() == ("tensorflow-tpu" not in installed)
+    stack.choose_keras()
+    assert os.environ.get("TF_USE_LEGACY_KERAS") == legacy
+
+
+@pytest.mark.parametrize(
+    ("chips", "given", "expected"),
+    [([], None, "0"), (["accel0"], None, None), (["vfio"], None, "0"), ([], "1", "1")],
+    ids=["no TPU", "a TPU", "other devices", "the user's choice"],
+)
+def test_libtpu_is_loaded_only_beside_a_tpu(chips, given, expected, monkeypatch, tmp_path) -> None:
+    for name in chips:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(stack, "_TPU_CHIPS", (f"{tmp_path}/accel*", f"{tmp_path}/vfio/[0-9]*"))
+    monkeypatch.setenv("TPU_LOAD_LIBRARY", given or "")
+    if given is None:
+        monkeypatch.delenv("TPU_LOAD_LIBRARY")
+    stack.import_tensorflow()
+    assert os.environ.get("TPU_LOAD_LIBRARY") == expected

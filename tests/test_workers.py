@@ -1,0 +1,145 @@
+"""Several machines, all on this one: what they compute, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import processes
+
+COMMON = ["--mode=train_then_eval", "--train_steps=40", "--checkpoint_steps=5"]
+COMMON += ["--train_summary_steps=1", "--keep_checkpoint_max=0", "--weight_decay=1e-3"]
+COMMON += processes.CALM
+SECONDS_TO_NOTICE = 60
+
+
+def run_merged(count: int, *flags: str) -> str:
+    """Trains on one device with the batches of `count` workers."""
+    process = processes.start(sys.executable, "-m", "tests.merged_workers", str(count), *flags)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """A run on two workers that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    chief, other = processes.run_workers(2, *COMMON, f"--model_dir={folder}")
+    (shown,) = set(re.findall(r"40/40.* loss=([\d.]+)", chief))
+    assert float(shown) == pytest.approx(processes.losses(folder)[-1], abs=1e-3)
+    assert "MultiWorkerMirrored on CPU, 2 workers, 2 x 8 images a step" in chief
+    assert "step 40, test (355 images)" in chief
+    assert [line for line in other.splitlines() if line] == [other.splitlines()[0]]
+    assert other.startswith("worker 1 of 2 at 127.0.0.1:")
+    return folder
+
+
+def check_same(merged: Path, several: Path) -> None:
+    """Compares the first steps: later ones multiply the last bit that sums differ by."""
+    for step in (5, 10):
+        processes.assert_close(
+            processes.weights(merged, f"ckpt-{step}"), processes.weights(several, f"ckpt-{step}")
+        )
+    first, second = processes.losses(merged)[:5], processes.losses(several)[:5]
+    assert len(first) == 5
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+def test_two_workers_equal_one_device(pretrained: Path, tmp_path: Path) -> None:
+    run_merged(2, *COMMON, "--mode=train", f"--model_dir={tmp_path}")
+    check_same(tmp_path, pretrained)
+
+
+def test_the_chief_alone_leaves_files(pretrained: Path) -> None:
+    names = {path.name for path in pretrained.iterdir() if not path.name.startswith("ckpt-")}
+    assert names == {
+        *("checkpoint", "config.json", "flags.json", "simclr.json", "saved_model"),
+        *("serving", "train", "eval", "result.json", "result_40.json"),
+    }
+    assert len(list((pretrained / "train").iterdir())) == 1
+
+
+def test_each_image_is_evaluated_once(pretrained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    processes.keep_until(pretrained, folder, step=40)
+    processes.run(*COMMON, f"--model_dir={folder}")  # finished: evaluates, on one device
+    first, second = (json.loads((f / "result.json").read_text()) for f in (pretrained, folder))
+    assert first == pytest.approx(second, abs=1e-6)
+
+
+def test_three_workers_fine_tune_as_one_device_does(pretrained: Path, tmp_path: Path) -> None:
+    flags = [*COMMON, "--train_mode=finetune", f"--checkpoint={pretrained}", "--train_steps=10"]
+    flags += ["--train_batch_size=18", "--eval_batch_size=120"]
+    chief = processes.run_workers(3, *flags, f"--model_dir={tmp_path / 'three'}")[0]
+    run_merged(3, *flags, f"--model_dir={tmp_path / 'one'}")
+    check_same(tmp_path / "one", tmp_path / "three")
+    assert "step 10, test (355 images)" in chief
+    results = [tmp_path / name / "result.json" for name in ("one", "three")]
+    first, second = (json.loads(result.read_text()) for result in results)
+    assert first["eval/label_top_1_accuracy"] == pytest.approx(
+        second["eval/label_top_1_accuracy"], abs=1e-6
+    )
+
+
+def wait_for(path: Path, workers: list) -> None:
+    begin = time.monotonic()
+    while not path.exists():
+        assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
+        assert time.monotonic() - begin < 240, f"{path.name} was never written"
+        time.sleep(0.01)
+
+
+def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
+    pretrained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    flags = [*COMMON, "--mode=train", f"--model_dir={folder}"]
+
+    workers = processes.start_workers(2, *flags)
+    wait_for(folder / "ckpt-5.index", workers)
+    workers[1].kill()
+    begin = time.monotonic()
+    printed = workers[0].communicate(timeout=SECONDS_TO_NOTICE)[0]
+    assert time.monotonic() - begin < SECONDS_TO_NOTICE
+    assert workers[0].returncode == 75, printed
+    last = printed.strip().splitlines()[-1]
+    assert last.startswith("error: worker 0 of 2 has lost another one (")
+    assert "start all workers again" in last
+    workers[1].communicate()
+
+    workers = processes.start_workers(2, *flags)
+    wait_for(folder / "ckpt-20.index", workers)
+    workers[1].send_signal(signal.SIGTERM)
+    outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [143, 143], outputs
+    stops = {line for output in outputs for line in output.splitlines() if "SIGTERM" in line}
+    (stop,) = stops  # the same step for both
+    step = int(stop.partition("saved at step ")[2].partition(";")[0])
+    assert 20 <= step < 40
+    assert (folder / f"ckpt-{step}.index").exists()
+
+    chief = processes.run_workers(2, *flags)[0]
+    assert f"continues from step {step}" in chief
+    first, second = processes.weights(pretrained), processes.weights(folder)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_allclose(value, second[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_goes_on_with_another_number_of_workers(pretrained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    processes.keep_until(pretrained, folder, step=35)
+    printed = processes.run(*COMMON, "--mode=train", f"--model_dir={folder}")
+    assert "continues from step 35" in printed
+    before, after = processes.weights(folder, "ckpt-35"), processes.weights(folder)
+    assert before.keys() == after.keys()
+    moved = {name for name in after if not np.array_equal(before[name], after[name])}
+    assert len(moved) > 60
