@@ -51,7 +51,7 @@ def decode_picture(contents: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     contents = _require(fits, contents, where, f"has more than {MAX_PIXELS:,} pixels")
     return tf.cond(
         is_bmp & tf.equal(_integers(head, 28, 1, tf.uint16)[0], 8),
-        lambda: _decode_palette_bmp(contents, head),
+        lambda: _decode_palette_bmp(contents, head, where),
         lambda: _turn_upright(
             tf.io.decode_image(contents, channels=3, expand_animations=False),
             tf.cond(is_jpeg, lambda: _exif_orientation(contents), lambda: 1),
@@ -64,6 +64,10 @@ def _require(holds: tf.Tensor, contents: tf.Tensor, where: tf.Tensor, problem: s
     check = tf.debugging.Assert(holds, [where + f" of the request {problem}"])
     with tf.control_dependencies([check]):
         return tf.identity(contents)
+
+
+def _length(contents: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.strings.length(contents), tf.int64)
 
 
 def _starts_with(head: tf.Tensor, magic: bytes) -> tf.Tensor:
@@ -79,13 +83,17 @@ def _integers(
     return tf.cast(tf.ensure_shape(values, [count]), tf.int64)
 
 
-def _decode_palette_bmp(contents: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
+def _decode_palette_bmp(contents: tf.Tensor, head: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
     """Decodes a BMP file of 8 bits a pixel, which TensorFlow takes for grey.
 
     The palette lies between the header and the pixels: rows of blue, green, red, unused.
     """
-    pixels_at = tf.cast(_integers(head, 10, 1, tf.int32)[0], tf.int32)
-    start = tf.cast(14 + _integers(head, 14, 1, tf.int32)[0], tf.int32)
+    pixels_at = _integers(head, 10, 1, tf.int32)[0]
+    start = 14 + _integers(head, 14, 1, tf.int32)[0]
+    # Asked for a part that is not there, substr repeats the file in its message, which then is
+    # not UTF-8 and cannot be sent.
+    has_palette = (start >= 0) & (start <= pixels_at) & (pixels_at <= _length(contents))
+    contents = _require(has_palette, contents, where, "is a BMP file cut short or damaged")
     table = tf.strings.substr(contents, start, pixels_at - start)
     palette = tf.reshape(tf.io.decode_raw(table, tf.uint8), [-1, 4])[:, 2::-1]
     return tf.gather(palette, tf.cast(tf.io.decode_bmp(contents)[..., 0], tf.int32))

@@ -127,6 +127,14 @@ def test_files_cut_short_are_refused_or_decoded(kind) -> None:
             assert decode(content[:length]).shape == (20, 33, 3)
 
 
+@pytest.mark.parametrize(("position", "value"), [(10, 2**30), (14, 2**30), (10, 20), (14, -99)])
+def test_a_palette_that_is_not_there_is_a_message_without_the_file(position, value) -> None:
+    content = bytearray(EXACT["bmp, palette"])
+    content[position : position + 4] = value.to_bytes(4, "little", signed=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image 3 .* BMP file cut short"):
+        decode(bytes(content), index=3)
+
+
 def _claiming(kind: str, width: int, height: int) -> bytes:
     """A file whose header claims another size."""
     sizes = {"PNG": (16, "big", 4), "GIF": (6, "little", 2), "BMP": (18, "little", 4)}
