@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,21 @@ TINY = [
     "--learning_rate=0.1",
     "--train_summary_steps=2",
 ]
+
+
+def call_in_graph(function: Callable[[], Any]) -> Any:
+    """Calls a function that builds large networks in a graph that never runs.
+
+    Their variables take neither memory nor time there. But in a graph Keras would change the bases
+    of the layers' classes to those of TensorFlow 1, and break every layer that other tests have
+    built: here it keeps them.
+    """
+    import tensorflow as tf
+
+    (selector,) = (c for c in tf.keras.layers.Layer.__mro__ if c.__name__ == "LayerVersionSelector")
+    with pytest.MonkeyPatch.context() as patch, tf.Graph().as_default():
+        patch.setattr(sys.modules[selector.__module__], "should_use_v2", lambda: True)
+        return tf.autograph.experimental.do_not_convert(function)()  # traces faster
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import simclr_tf  # noqa: F401  (chooses Keras 2)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.models import ProjectionHead
+from tests.conftest import call_in_graph
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "architectures.json").read_text())
 MODELS = [model for model in GOLDEN["models"] if "features_dim" in model]
@@ -24,10 +25,13 @@ FEATURES = tf.constant(np.random.default_rng(0).normal(size=(8, 20)), tf.float32
 )
 def test_parameter_count_is_the_references(dim_and_count):
     dim, expected = dim_and_count
-    with tf.Graph().as_default():
+
+    def build():
         head = ProjectionHead("nonlinear", num_layers=3, out_dim=128)
         head(tf.zeros([2, dim]), training=False)
-        assert sum(math.prod(v.shape) for v in head.trainable_variables) == expected
+        return head.trainable_variables
+
+    assert sum(math.prod(v.shape) for v in call_in_graph(build)) == expected
 
 
 @pytest.mark.parametrize(

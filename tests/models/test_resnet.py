@@ -15,6 +15,7 @@ import simclr_tf  # noqa: F401  (chooses Keras 2)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.models import ResNet
+from tests.conftest import call_in_graph
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "architectures.json").read_text())
 MODELS = GOLDEN["models"]
@@ -87,14 +88,15 @@ def count(variables: list[tf.Variable]) -> int:
     "model", cases(MODELS, lambda model: model["resnet_depth"] > 101 and model in MEASURED)
 )
 def test_variables_have_the_references_number_shapes_and_order(model):
-    # Variables of a graph that never runs take no memory: ResNet-152 3x has 3 GB of them.
-    with tf.Graph().as_default():
+    def run():
         encoder = build(model)
-        features = encoder(tf.zeros([1, 32, 32, 3]), training=False)
-        kernels = [list(v.shape) for v in encoder.trainable_variables if v.shape.rank > 1]
-        assert count(encoder.trainable_variables) == model["encoder_trainable"]
-        assert count(encoder.variables) == model["encoder_total"]
-        assert len(encoder.trainable_variables) == model["n_trainable_tensors"]
+        return encoder, encoder(tf.zeros([1, 32, 32, 3]), training=False)
+
+    encoder, features = call_in_graph(run)  # ResNet-152 3x has 3 GB of variables.
+    kernels = [list(v.shape) for v in encoder.trainable_variables if v.shape.rank > 1]
+    assert count(encoder.trainable_variables) == model["encoder_trainable"]
+    assert count(encoder.variables) == model["encoder_total"]
+    assert len(encoder.trainable_variables) == model["n_trainable_tensors"]
     expected = model["encoder_kernels"]  # Cut off after 60.
     assert kernels[: len(expected)] == expected
     dim = model.get("features_dim", encoder.features_dim)

@@ -12,6 +12,7 @@ from simclr_tf.models import (
     SupervisedHead,
     normalization_and_bias_variables,
 )
+from tests.conftest import call_in_graph
 
 
 class Whole(tf.keras.Model):
@@ -30,9 +31,12 @@ class Whole(tf.keras.Model):
     [(18, {}, 0), (18, {"se_ratio": 0.25}, 8), (50, {"sk_ratio": 0.1, "se_ratio": 0.5}, 16)],
 )
 def test_lists_vectors_and_leaves_kernels(depth, arguments, excitations):
-    with tf.Graph().as_default():  # Faster: variables are compared, none is read.
+    def build():
         model = Whole(depth, **arguments)
         model(tf.zeros([1, 8, 8, 3]), training=False)
+        return model
+
+    model = call_in_graph(build)  # Faster: variables are compared, none is read.
     listed = normalization_and_bias_variables(model)
     # In these models, and in these only, what is trained and has one axis is such a variable.
     expected = [v for v in model.trainable_variables if v.shape.rank == 1]
