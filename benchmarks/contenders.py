@@ -58,6 +58,7 @@ def simclr_tf(case: str, batch: int) -> Iterator:
     import tensorflow as tf
 
     from simclr_tf.augmentation import SimCLRViews
+    from simclr_tf.data.reading import finish
 
     small = case == "32"
     views = SimCLRViews(
@@ -79,7 +80,7 @@ def simclr_tf(case: str, batch: int) -> Iterator:
         pairs = _source(case).batch(batch).enumerate().map(of_batch, tf.data.AUTOTUNE)
     else:
         pairs = _source(case).enumerate().map(of_one, tf.data.AUTOTUNE).batch(batch)
-    return iter(pairs.prefetch(tf.data.AUTOTUNE))
+    return iter(finish(pairs))
 
 
 def reference(case: str, batch: int) -> Iterator:

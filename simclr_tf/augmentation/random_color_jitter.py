@@ -139,11 +139,10 @@ def _jitter(lines: tf.Tensor, drawn: base.Transformations, white: float) -> tf.T
 
 def _spread(lines: tf.Tensor, factor: tf.Tensor, about_black: tf.Tensor, white: float) -> tf.Tensor:
     """Multiplies the distance from black, or else from each channel's mean, and clips."""
-    height, width = tf.shape(lines)[1], tf.shape(lines)[3]
-    # XLA would recompute all that came before for a mean by reduction, but not for a product.
-    share = tf.ones([1, height]) / tf.cast(height * width, tf.float32)
-    columns = tf.linalg.matmul(share, tf.reshape(lines, [-1, height, 3 * width]))
-    mean = tf.reduce_sum(tf.reshape(columns, [-1, 1, 3, width]), axis=3, keepdims=True)
+    # Rows first: XLA adds whole rows many numbers at a time, but a row's own numbers one by one.
+    rows = tf.reduce_sum(lines, axis=1, keepdims=True)
+    count = tf.cast(tf.shape(lines)[1] * tf.shape(lines)[3], tf.float32)
+    mean = tf.reduce_sum(rows, axis=3, keepdims=True) / count
     factor = factor[:, tf.newaxis, tf.newaxis, tf.newaxis]
     about_black = about_black[:, tf.newaxis, tf.newaxis, tf.newaxis]
     lines = lines * factor + tf.where(about_black, 0.0, mean * (1 - factor))

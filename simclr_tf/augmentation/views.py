@@ -46,6 +46,7 @@ class Views:
         compiled = stack.compiles_for_host() or None
         self._of_batch = tf.function(self._make_batch, jit_compile=compiled)
         self._distort = tf.function(self._distort_crops, jit_compile=compiled)
+        self._distort_apart = tf.function(self._distort_each, jit_compile=compiled)
         self._draw_one = tf.function(self._draw_boxes, jit_compile=compiled)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -72,13 +73,8 @@ class Views:
         Returns:
             float32 `[views, image_size, image_size, 3]` in [0, 1].
         """
-        crops, seeds = self._crop_one(image, seed)
-        # View by view, so that what one view does not need is left out.
-        views = [
-            self._distort(crop[tf.newaxis], seeds[view : view + 1])
-            for view, crop in enumerate(crops)
-        ]
-        return tf.reshape(tf.concat(views, axis=0), self._shape)
+        views = self._distort_apart(*self._crop_one(image, seed))
+        return tf.reshape(views, self._shape)
 
     def crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Crops, resizes and flips as `of_one` does, and stops there.
@@ -165,6 +161,12 @@ class Views:
     @tf.autograph.experimental.do_not_convert
     def _distort_crops(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         return self._finish(to_lines(crops), seeds)
+
+    @tf.autograph.experimental.do_not_convert
+    def _distort_each(self, crops: list[tf.Tensor], seeds: tf.Tensor) -> tf.Tensor:
+        # One by one, so that what a view does not need is left out.
+        views = [self._distort_crops(c[tf.newaxis], seeds[i : i + 1]) for i, c in enumerate(crops)]
+        return tf.concat(views, axis=0)
 
     def _finish(self, lines: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Clips, scales and distorts; returns images `[n, image_size, image_size, 3]`."""
