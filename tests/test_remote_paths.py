@@ -40,7 +40,7 @@ LOCAL_ONLY = {
 }
 # Not path functions, of the modules that are looked at.
 HARMLESS = {"os.environ", "os.environ.get", "os.environ.setdefault", "os.PathLike", "os.path"}
-HARMLESS |= {"os.W_OK", "os.X_OK"}
+HARMLESS |= {"os.W_OK", "os.X_OK", "os.cpu_count"}
 # `make quickstart` writes below the clone and takes no path from the user. The client of a server
 # reads pictures of the machine that it runs on, and starts without TensorFlow.
 EXEMPT = {"quickstart.py", "serving/client.py"}
