@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simclr_tf import stack  # noqa: E402
+from simclr_tf import compat  # noqa: E402
 
-stack.import_tensorflow()
+compat.import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 from absl import flags  # noqa: E402
@@ -29,7 +29,7 @@ from simclr_tf import config as config_lib  # noqa: E402
 from simclr_tf import flag_definitions  # noqa: E402
 from simclr_tf.distribution import workers_of  # noqa: E402
 from simclr_tf.models import BatchNormRelu  # noqa: E402
-from simclr_tf.models.network import Network  # noqa: E402
+from simclr_tf.training.network import Network  # noqa: E402
 from simclr_tf.plan import make_plan  # noqa: E402
 from simclr_tf.workflows.session import Session, build_compiled, open_strategy  # noqa: E402
 

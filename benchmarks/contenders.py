@@ -52,9 +52,9 @@ def _source(case: str):
 
 def simclr_tf(case: str, batch: int) -> Iterator:
     """This project."""
-    from simclr_tf import data, stack
+    from simclr_tf import data, compat
 
-    stack.import_tensorflow()
+    compat.import_tensorflow()
     import tensorflow as tf
 
     from simclr_tf.augmentation import SimCLRViews
@@ -114,9 +114,9 @@ def reference(case: str, batch: int) -> Iterator:
 
 def keras_cv(case: str, batch: int) -> Iterator:
     """keras-cv's own layers, which are not the paper's: fixed order, hue halved, no p = 0.8."""
-    from simclr_tf import stack
+    from simclr_tf import compat
 
-    layers = stack.keras_cv().layers
+    layers = compat.keras_cv().layers
     import tensorflow as tf
 
     small = case == "32"

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 if hasattr(os, "sched_setaffinity"):  # before TensorFlow counts cores
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 
-from simclr_tf import stack  # noqa: E402
+from simclr_tf import compat  # noqa: E402
 
-stack.import_tensorflow()
+compat.import_tensorflow()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import flags  # noqa: E402
@@ -40,7 +40,7 @@ from benchmarks.input_pipeline import processor  # noqa: E402
 from simclr_tf import config as config_lib  # noqa: E402
 from simclr_tf import flag_definitions  # noqa: E402
 from simclr_tf.data.preprocessing import CROP_PROPORTION  # noqa: E402
-from simclr_tf.models.factory import build_plain  # noqa: E402
+from simclr_tf.training.build import build_plain  # noqa: E402
 from simclr_tf.serving.export import export_saved_model  # noqa: E402
 from tests.serving.loader import Loader, compile_loader  # noqa: E402
 

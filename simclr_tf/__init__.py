@@ -3,9 +3,9 @@
 Papers: v1 https://arxiv.org/abs/2002.05709, v2 https://arxiv.org/abs/2006.10029.
 """
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.version import __version__
 
 __all__ = ["__version__"]
 
-stack.choose_keras()
+compat.choose_keras()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from simclr_tf import stack
+from simclr_tf import compat
 
 FOLDER = Path("runs/quickstart")
 RECIPE = Path("flags/quickstart.flags")
@@ -78,7 +78,7 @@ def _run(*flags: str, model_dir: str) -> None:
 
 def _write_digit() -> tuple[Path, int]:
     """Saves a digit of the test split as a PNG file and returns it with its label."""
-    stack.import_tensorflow()
+    compat.import_tensorflow()
     from simclr_tf import data
     from simclr_tf.data import reading
 

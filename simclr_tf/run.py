@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from simclr_tf import config as config_lib
-from simclr_tf import flag_definitions, stack, validation
+from simclr_tf import flag_definitions, compat, validation
 from simclr_tf.errors import Preempted, UserError
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
         config = config_lib.from_flags(values)
         validation.check(config)
-        stack.import_tensorflow()
+        compat.import_tensorflow()
         # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
         from simclr_tf import workflows
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from simclr_tf import stack
+from simclr_tf import compat
 
-stack.import_tensorflow()
+compat.import_tensorflow()
 # Digits are prepared once a machine; TFDS writes aside and renames, so that workers may share it.
 os.environ["TFDS_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"simclr_tf_tests_{os.getuid()}")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from simclr_tf import stack
+from simclr_tf import compat
 
-stack.import_tensorflow()
+compat.import_tensorflow()
 
 
 def main() -> None:

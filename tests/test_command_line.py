@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from simclr_tf import agreement, flag_definitions
+from simclr_tf import run_identity, flag_definitions
 from simclr_tf import config as config_lib
 from simclr_tf.errors import UserError
 from simclr_tf.run import main
@@ -207,8 +207,8 @@ def test_width_and_learning_rate_arithmetic() -> None:
 
 def test_run_identity() -> None:
     stored = parse("--dataset=digits --resnet_depth=18").to_json()
-    agreement.check_same_run(parse("--dataset=digits --resnet_depth=18 --eval_name=b"), stored)
-    adopted = agreement.adopt_run(parse("--mode=eval --model_dir=x"), stored)
+    run_identity.check_same_run(parse("--dataset=digits --resnet_depth=18 --eval_name=b"), stored)
+    adopted = run_identity.adopt_run(parse("--mode=eval --model_dir=x"), stored)
     assert (adopted.dataset, adopted.resnet_depth, adopted.mode) == ("digits", 18, "eval")
     with pytest.raises(UserError, match="resnet_depth=18, not 34"):
-        agreement.adopt_run(parse("--mode=eval --model_dir=x --resnet_depth=34"), stored)
+        run_identity.adopt_run(parse("--mode=eval --model_dir=x --resnet_depth=34"), stored)

@@ -13,7 +13,7 @@ from absl import flags
 
 from simclr_tf import config as config_lib
 from simclr_tf import flag_definitions
-from simclr_tf.augmentation import Augmentation
+from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.workflows.pretrain import contrastive_views
 from simclr_tf.workflows.session import build_compiled, open_session
 from tests import processes
@@ -61,7 +61,7 @@ def test_step_holds_nothing_that_a_tpu_lacks(size: int, tmp_path: Path) -> None:
     values(["simclr_tf", *shlex.split(" ".join(command)), f"--model_dir={tmp_path}"])
     session = open_session(config_lib.from_flags(values))
     model = build_compiled(session)
-    model.finish_views = Augmentation(contrastive_views(session.config), on_device=True).finish
+    model.finish_views = ViewPipeline(contrastive_views(session.config), on_device=True).finish
     images = {
         8: {"images": tf.TensorSpec([16, 8, 8, 3], tf.uint8)},
         40: {"crops": tf.TensorSpec([16, 2, 40, 40, 3], tf.uint8)},

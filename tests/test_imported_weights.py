@@ -32,9 +32,9 @@ def features_of(model_dir: Path, images: np.ndarray) -> np.ndarray:
 
 
 def encoder_of(path: Path) -> dict[str, np.ndarray]:
-    from simclr_tf.checkpoints import find_source
+    from simclr_tf.checkpoints import find_weights
 
-    source = find_source(str(path))
+    source = find_weights(str(path))
     reader = tf.train.load_checkpoint(source.prefix)
     keys = {name: key for name, key in source.keys.items() if name.startswith("encoder/")}
     return {name: reader.get_tensor(key) for name, key in keys.items()}

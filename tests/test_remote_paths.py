@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.checkpoints import find_source
+from simclr_tf.checkpoints import find_weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,11 +32,11 @@ LOCAL_ONLY = {
     "os.stat": {"data/folder_files.py"},
     "os.scandir": {"data/folder_files.py"},
     # The TPU's device files, and a file without a name that catches start-up lines.
-    "glob.glob": {"stack.py"},
-    "tempfile.TemporaryFile": {"stack.py"},
-    "os.dup": {"stack.py"},
-    "os.dup2": {"stack.py"},
-    "os.close": {"stack.py"},
+    "glob.glob": {"compat.py"},
+    "tempfile.TemporaryFile": {"compat.py"},
+    "os.dup": {"compat.py"},
+    "os.dup2": {"compat.py"},
+    "os.close": {"compat.py"},
 }
 # Not path functions, of the modules that are looked at.
 HARMLESS = {"os.environ", "os.environ.get", "os.environ.setdefault", "os.PathLike", "os.path"}
@@ -122,7 +122,7 @@ def test_a_run_its_continuation_probe_and_finetuning_away_from_the_disk(
             assert (first.get_tensor(key) == second.get_tensor(key)).all(), key
 
     for source in (whole, f"{whole}/ckpt-1", f"{whole}/saved_model", f"{whole}/saved_model/2"):
-        assert find_source(source).metadata["dataset"] == "digits"
+        assert find_weights(source).metadata["dataset"] == "digits"
     flags = [f"--checkpoint={whole}", "--label_fractions=1", f"--model_dir={base}/probe"]
     assert run("--mode=probe", *flags) == 0
     assert 0 < files.read_json(f"{base}/probe/probe.json")["knn"] <= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_tf.augmentation.base import StatelessAugmentationLayer
-from simclr_tf.augmentation.placement import Augmentation
+from simclr_tf.augmentation.view_pipeline import ViewPipeline
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale

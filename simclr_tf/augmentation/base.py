@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.augmentation import stateless
 from simclr_tf.augmentation.separable import from_lines, to_lines
 
@@ -19,7 +19,7 @@ SEEDS = "seeds"
 _LOCATED = ("bounding_boxes", "keypoints", "segmentation_masks")
 
 
-_Base: Any = stack.keras_cv().layers.VectorizedBaseImageAugmentationLayer
+_Base: Any = compat.keras_cv().layers.VectorizedBaseImageAugmentationLayer
 
 
 class StatelessAugmentationLayer(_Base):

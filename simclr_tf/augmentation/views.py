@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.augmentation import base, stateless
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
@@ -43,7 +43,7 @@ class Views:
         self.flip = RandomHorizontalFlip()
         self.distortions = distortions
         # XLA makes one pass over the pixels of many small operations.
-        compiled = stack.compiles_for_host() or None
+        compiled = compat.compiles_for_host() or None
         self._of_batch = tf.function(self._make_batch, jit_compile=compiled)
         self._distort = tf.function(self._distort_crops, jit_compile=compiled)
         self._distort_apart = tf.function(self._distort_each, jit_compile=compiled)

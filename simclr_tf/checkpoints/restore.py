@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.checkpoints.reader import errors_name, open_checkpoint
-from simclr_tf.checkpoints.source import Source
+from simclr_tf.checkpoints.stored_weights import StoredWeights
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
 
@@ -52,7 +52,7 @@ class Comparison:
 
 
 def compare(
-    expected: Mapping[str, tf.Variable], source: Source, parts: Iterable[str]
+    expected: Mapping[str, tf.Variable], source: StoredWeights, parts: Iterable[str]
 ) -> Comparison:
     """Compares variables by path with what the checkpoint holds of the same parts.
 
@@ -74,13 +74,13 @@ def compare(
     )
 
 
-def restore_parts(parts: Mapping[str, Any], source: Source, *, allow_partial: bool = False) -> str:
+def restore_parts(parts: Mapping[str, Any], source: StoredWeights, *, allow_partial: bool = False) -> str:
     """Sets every variable of `parts` from the checkpoint, or none.
 
     Args:
       parts: built layers by the name under which checkpoints hold them (`encoder`, ...). Parts of
         the checkpoint that are not named here stay unread.
-      source: from `find_source`.
+      source: from `find_weights`.
       allow_partial: set the variables that match and leave the others as they are, as long as one
         of the encoder's matches.
 

@@ -25,7 +25,7 @@ class Transform(Protocol):
 
 
 # Called with the seed of the files' order, an int64 scalar, which a cached pass ignores.
-Source = Callable[[tf.Tensor], tf.data.Dataset]
+MakePass = Callable[[tf.Tensor], tf.data.Dataset]
 
 # A data set of at most so many small images is shuffled as a whole ...
 _SMALL_SIDE = 64
@@ -120,7 +120,7 @@ def default_shuffle_buffer(
 
 def _open_source(
     dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool, cache: bool
-) -> Source:
+) -> MakePass:
     """Returns what gives one pass over a host's examples: as pixels if cached and of one size."""
 
     def read(file_seed: tf.Tensor | None) -> tf.data.Dataset:
@@ -139,7 +139,7 @@ def _open_source(
 
 
 def _shuffle_epochs(
-    source: Source,
+    source: MakePass,
     epoch_size: int,
     buffer: int,
     seed: int,

@@ -4,7 +4,7 @@ tensorflow-addons excludes variables by regular expressions over their names, wh
 may share, and its AdamW, given exclusions, decays nothing at all under MirroredStrategy. Both ask
 one method per variable, which is answered here from the objects themselves.
 
-Import this module only where `stack.addons()` exists; `build_optimizer` does so.
+Import this module only where `compat.addons()` exists; `build_optimizer` does so.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.optimizers.exclusion import Exclusion
 
-_addons = stack.addons()
+_addons = compat.addons()
 if _addons is None:
     raise ImportError("tensorflow-addons does not exist for this TensorFlow")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.errors import UserError
 from simclr_tf.optimizers.lars import LARS
 
@@ -65,7 +65,7 @@ def _adamw(
     weight_decay: float,
     exclude: Collection[tf.Variable],
 ) -> tf.keras.optimizers.Optimizer | tf.keras.optimizers.legacy.Optimizer:
-    if stack.addons() is None:
+    if compat.addons() is None:
         optimizer = tf.keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
         optimizer.exclude_from_weight_decay(var_list=list(exclude))
         return optimizer
@@ -84,7 +84,7 @@ def _lamb(
     weight_decay: float,
     exclude: Collection[tf.Variable],
 ) -> tf.keras.optimizers.legacy.Optimizer:
-    if stack.addons() is None:
+    if compat.addons() is None:
         raise UserError(
             "--optimizer=lamb comes from tensorflow-addons, which needs Python 3.10 or 3.11; "
             "use one of those, or --optimizer=lars"

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.checkpoints import assign_parts, make_metadata, read_parts
-from simclr_tf.checkpoints.metadata import FILE_NAME
+from simclr_tf.checkpoints.description import FILE_NAME
 from simclr_tf.config import Config
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
-from simclr_tf.models.factory import build_plain
-from simclr_tf.models.network import Network
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 from simclr_tf.serving import server_files, versions, warmup
 from simclr_tf.serving.saved_module import make_module
 from simclr_tf.serving.signatures import IMAGES, make_signatures

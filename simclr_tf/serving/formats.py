@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.errors import UserError
-from simclr_tf.models.network import Network
+from simclr_tf.training.network import Network
 
 LARGEST_FILE = 2**31  # bytes: what a flatbuffer and a protocol buffer can hold
 OPSET = 17  # ONNX operations that onnxruntime knows since 1.13
@@ -84,13 +84,13 @@ def _to_tflite(function: Any, network: Network) -> bytes:
     owner = tf.Module()
     owner.weights = list(network.weights)
     concrete = function.get_concrete_function()
-    with stack.quiet_tflite() as lite:
+    with compat.quiet_tflite() as lite:
         converter = lite.TFLiteConverter.from_concrete_functions([concrete], owner)
         return converter.convert()
 
 
 def _run_tflite(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
-    with stack.quiet_tflite() as lite:
+    with compat.quiet_tflite() as lite:
         return lite.Interpreter(model_content=content).get_signature_runner()(images=images)
 
 

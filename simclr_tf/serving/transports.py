@@ -55,9 +55,9 @@ class GrpcTransport:
     """
 
     def __init__(self, address: str, model: str, timeout: float):
-        from simclr_tf import stack
+        from simclr_tf import compat
 
-        stack.import_tensorflow()
+        compat.import_tensorflow()
         try:
             from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
         except ImportError:

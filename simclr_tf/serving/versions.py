@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.checkpoints.metadata import FILE_NAME
+from simclr_tf.checkpoints.description import FILE_NAME
 
 # A server polls every second or so and may take long to load: it must not lose what it just chose.
 SECONDS_TO_LOAD = 60

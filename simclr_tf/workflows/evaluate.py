@@ -7,11 +7,11 @@ import dataclasses
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.agreement import adopt_run, check_projection_selector
+from simclr_tf.run_identity import adopt_run, check_projection_selector
 from simclr_tf.checkpoints import TrainingState, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import UserError
-from simclr_tf.models.network import Network
+from simclr_tf.training.network import Network
 from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.run_folder import stored_config
 from simclr_tf.workflows.session import Session, build_compiled, open_session

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.agreement import check_projection_selector
-from simclr_tf.checkpoints import Source, read_parts, restore_parts
-from simclr_tf.checkpoints.metadata import FILE_NAME
-from simclr_tf.checkpoints.source import newest_saved_model
+from simclr_tf.run_identity import check_projection_selector
+from simclr_tf.checkpoints import StoredWeights, read_parts, restore_parts
+from simclr_tf.checkpoints.description import FILE_NAME
+from simclr_tf.checkpoints.stored_weights import newest_saved_model
 from simclr_tf.config import Config
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
 from simclr_tf.errors import UserError, first_line
-from simclr_tf.models.factory import build_plain
-from simclr_tf.models.network import Network
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 from simclr_tf.serving import formats
 from simclr_tf.serving.export import describe_export, export_saved_model
 from simclr_tf.workflows.initial_weights import open_checkpoint
@@ -68,7 +68,7 @@ def export(config: Config) -> str:
         raise UserError(f"--model_dir={config.model_dir} cannot be written: {reason}") from None
 
 
-def _run_of(source: Source) -> str | None:
+def _run_of(source: StoredWeights) -> str | None:
     """Returns the folder of the run that the checkpoint or SavedModel lies in, or None."""
     places = source.prefix.split("/")
     above = {"variables": 4}.get(places[-1], 1)  # RUN/saved_model/STEP/variables/variables
@@ -92,13 +92,13 @@ def _choose_folder(config: Config, run: str | None) -> str:
     return folder
 
 
-def _step(source: Source) -> int:
+def _step(source: StoredWeights) -> int:
     """Returns the step that the weights were trained to, 0 where nothing says."""
     numbered = re.search(r"ckpt-(\d+)$", source.prefix)
     return int(numbered[1]) if numbered else source.metadata.get("step", 0)
 
 
-def _class_names(source: Source, run: str | None) -> list[str] | None:
+def _class_names(source: StoredWeights, run: str | None) -> list[str] | None:
     """Returns what the SavedModel says, or for a checkpoint the newest SavedModel of its run."""
     described: Any = source.metadata
     newest = newest_saved_model(run) if "class_names" not in described and run else None

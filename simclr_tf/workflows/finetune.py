@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simclr_tf.agreement import check_projection_selector
+from simclr_tf.run_identity import check_projection_selector
 from simclr_tf.augmentation import SupervisedView
 from simclr_tf.config import Config
 from simclr_tf.workflows.initial_weights import open_checkpoint

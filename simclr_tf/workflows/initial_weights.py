@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from simclr_tf.agreement import adopt_architecture
-from simclr_tf.checkpoints import Source, compare, find_source, variables_by_path
+from simclr_tf.run_identity import adopt_architecture
+from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
 from simclr_tf.config import CIFAR_STEM_UP_TO, Config
 from simclr_tf.errors import UserError
-from simclr_tf.models.factory import build_plain
+from simclr_tf.training.build import build_plain
 
 
-def open_checkpoint(config: Config) -> tuple[Config, Source | None]:
+def open_checkpoint(config: Config) -> tuple[Config, StoredWeights | None]:
     """Finds `--checkpoint` and returns the configuration with its architecture and image size.
 
     Returns:
@@ -21,7 +21,7 @@ def open_checkpoint(config: Config) -> tuple[Config, Source | None]:
     """
     if not config.checkpoint:
         return config, None
-    source = find_source(config.checkpoint)
+    source = find_weights(config.checkpoint)
     adopted, contradicted = adopt_architecture(config, source.metadata)
     if contradicted and not config.allow_partial_checkpoint:
         name, (asked, stored) = next(iter(contradicted.items()))

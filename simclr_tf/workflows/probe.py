@@ -14,7 +14,7 @@ from simclr_tf.evaluation import (
     knn_accuracy,
     logistic_regression_accuracy,
 )
-from simclr_tf.models.factory import build_plain
+from simclr_tf.training.build import build_plain
 from simclr_tf.workflows.initial_weights import open_checkpoint
 from simclr_tf.workflows.session import open_dataset, open_strategy
 

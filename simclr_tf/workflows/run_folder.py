@@ -8,8 +8,8 @@ import time
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.agreement import check_same_run
-from simclr_tf.checkpoints.metadata import FILE_NAME, make_metadata
+from simclr_tf.run_identity import check_same_run
+from simclr_tf.checkpoints.description import FILE_NAME, make_metadata
 from simclr_tf.config import Config
 from simclr_tf.errors import UserError, first_line
 

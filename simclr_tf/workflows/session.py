@@ -6,12 +6,12 @@ import dataclasses
 
 import tensorflow as tf
 
-from simclr_tf import data, stack
+from simclr_tf import data, compat
 from simclr_tf.config import Config
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import UserError
-from simclr_tf.models.factory import build_trainable
-from simclr_tf.models.network import Network
+from simclr_tf.training.build import build_trainable
+from simclr_tf.training.network import Network
 from simclr_tf.optimizers import WarmUpCosine, build_optimizer
 from simclr_tf.plan import Plan, make_plan
 from simclr_tf.workflows.run_folder import choose_model_dir
@@ -100,7 +100,7 @@ def open_strategy(config: Config) -> tf.distribute.Strategy:
         gcp_project=config.gcp_project,
         master=config.master,
     )
-    stack.start_xla()
+    compat.start_xla()
     tf.keras.utils.set_random_seed(config.seed)
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[config.precision]
     tf.keras.mixed_precision.set_global_policy(policy)

@@ -6,7 +6,7 @@ import io
 
 import tensorflow as tf
 
-from simclr_tf import data, files, stack
+from simclr_tf import data, files, compat
 from simclr_tf.augmentation.contact_sheet import draw_contact_sheet
 from simclr_tf.config import Config
 from simclr_tf.workflows.pretrain import contrastive_views
@@ -26,7 +26,7 @@ def show_views(config: Config) -> str:
       UserError: bad input.
     """
     config = choose_model_dir(config)
-    stack.start_xla()
+    compat.start_xla()
     dataset = open_dataset(config)
     split = config.train_split
     dataset.check_split(split, flag="--train_split")

@@ -7,21 +7,21 @@ import math
 import tensorflow as tf
 
 from simclr_tf import data
-from simclr_tf.augmentation import Augmentation, Views
-from simclr_tf.checkpoints import Source, TrainingState, read_parts, restore_parts
+from simclr_tf.augmentation import ViewPipeline, Views
+from simclr_tf.checkpoints import StoredWeights, TrainingState, read_parts, restore_parts
 from simclr_tf.distribution import noticing_lost_workers, sum_over_workers
 from simclr_tf.errors import UserError
-from simclr_tf.models.network import Network
+from simclr_tf.training.network import Network
 from simclr_tf.plan import describe
 from simclr_tf.serving import export
-from simclr_tf.workflows.callbacks import Journal, ProgressBar
+from simclr_tf.training.callbacks import Journal, ProgressBar
 from simclr_tf.workflows.evaluate import evaluate
-from simclr_tf.workflows.preemption import Preemption
+from simclr_tf.training.preemption import Preemption
 from simclr_tf.workflows.run_folder import describe_run, note_files
 from simclr_tf.workflows.session import Session, build_compiled, schedule_of
 
 
-def train(session: Session, *, views: Views, source: Source | None) -> None:
+def train(session: Session, *, views: Views, source: StoredWeights | None) -> None:
     """Trains to the planned step from wherever the run stands, exports, and evaluates if asked.
 
     Args:
@@ -36,10 +36,10 @@ def train(session: Session, *, views: Views, source: Source | None) -> None:
         _train(session, views, source)
 
 
-def _train(session: Session, views: Views, source: Source | None) -> None:
+def _train(session: Session, views: Views, source: StoredWeights | None) -> None:
     config, plan, workers = session.config, session.plan, session.workers
     model = build_compiled(session)
-    augmentation = Augmentation(views, on_device=_augments_on_device(session))
+    augmentation = ViewPipeline(views, on_device=_augments_on_device(session))
     model.finish_views = augmentation.finish
     own_folder = workers.own_folder(config.model_dir)
     scratch = None if workers.is_chief else f"{own_folder}.tmp"

@@ -16,18 +16,18 @@ import shutil
 import sys
 from pathlib import Path
 
-from simclr_tf import stack
+from simclr_tf import compat
 
-stack.import_tensorflow()
+compat.import_tensorflow()
 
 from simclr_tf import config as config_lib  # noqa: E402
-from simclr_tf.agreement import adopt_architecture  # noqa: E402
-from simclr_tf.checkpoints import find_source, restore_parts  # noqa: E402
-from simclr_tf.checkpoints.pytorch_file import read_tensors  # noqa: E402
-from simclr_tf.checkpoints.pytorch_names import as_stored_here, map_names  # noqa: E402
+from simclr_tf.run_identity import adopt_architecture  # noqa: E402
+from simclr_tf.checkpoints import find_weights, restore_parts  # noqa: E402
+from simclr_tf.convert_pytorch.pytorch_file import read_tensors  # noqa: E402
+from simclr_tf.convert_pytorch.pytorch_names import as_stored_here, map_names  # noqa: E402
 from simclr_tf.errors import UserError  # noqa: E402
-from simclr_tf.models.factory import build_plain  # noqa: E402
-from simclr_tf.models.network import Network  # noqa: E402
+from simclr_tf.training.build import build_plain  # noqa: E402
+from simclr_tf.training.network import Network  # noqa: E402
 
 
 def damage(path: Path, draw: random.Random) -> None:
@@ -62,7 +62,7 @@ def load(folder: Path, networks: dict[str, Network], kind: str) -> None:
         for name, path in map_names(tensors, kind)[0].items():
             as_stored_here(path, tensors[name])
         return
-    source = find_source(str(folder))
+    source = find_weights(str(folder))
     if kind not in networks:
         config, _ = adopt_architecture(config_lib.defaults(), source.metadata)
         networks[kind] = build_plain(config, source.metadata["supervised_head"]["num_classes"])

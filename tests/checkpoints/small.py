@@ -12,8 +12,8 @@ import tensorflow as tf
 from simclr_tf import config as config_lib
 from simclr_tf.checkpoints import make_metadata, variables_by_path
 from simclr_tf.checkpoints.variables import module_of
-from simclr_tf.models.factory import build_plain
-from simclr_tf.models.network import Network
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 from tests.checkpoints.reference_release import value_of
 
 

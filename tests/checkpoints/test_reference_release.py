@@ -18,11 +18,11 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import config as config_lib
-from simclr_tf.agreement import adopt_architecture
-from simclr_tf.checkpoints import find_source, restore_parts
+from simclr_tf.run_identity import adopt_architecture
+from simclr_tf.checkpoints import find_weights, restore_parts
 from simclr_tf.errors import UserError
-from simclr_tf.models.factory import build_plain
-from simclr_tf.models.network import Network
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 from tests.checkpoints import reference_release
 from tests.checkpoints.reference_release import CASES, images_of, value_of
 from tests.checkpoints.small import as_module
@@ -80,7 +80,7 @@ def write_tf1(folder: Path, case: str, *, leave_out: str = "none") -> None:
 
 def load(path: Path) -> tuple[Network, str, config_lib.Config]:
     """The network that a command without flags builds for this checkpoint, and what it says."""
-    source = find_source(str(path))
+    source = find_weights(str(path))
     config, contradicted = adopt_architecture(config_lib.defaults(), source.metadata)
     assert not contradicted
     head = source.metadata["supervised_head"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints import find_source, restore_parts, variables_by_path
+from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
 from simclr_tf.errors import UserError
 from tests.checkpoints.small import as_module, save, small_network, values_of
 
@@ -39,7 +39,7 @@ def test_all_of_what_is_asked_for_and_nothing_else(saved) -> None:
     network = small_network(seed="other")
     before, stored = values_of(network), values_of(small_network())
     encoder = {"encoder": network.encoder}
-    told = restore_parts(encoder, find_source(f"{saved}/ckpt-7"))
+    told = restore_parts(encoder, find_weights(f"{saved}/ckpt-7"))
     after = values_of(network)
     for path, value in after.items():
         expected = stored if path.startswith("encoder/") else before
@@ -51,7 +51,7 @@ def test_all_of_what_is_asked_for_and_nothing_else(saved) -> None:
 
 
 def test_a_run_s_folder_is_its_latest_checkpoint(saved) -> None:
-    source = find_source(f"{saved}/")
+    source = find_weights(f"{saved}/")
     assert source.prefix == f"{saved}/ckpt-7"
     assert source.metadata["supervised_head"] == {"num_classes": 3, "ft_proj_selector": 0}
 
@@ -63,7 +63,7 @@ def test_most_steps_without_a_usable_checkpoint_file(state, folder) -> None:
     (folder / "checkpoint").unlink()
     if state is not None:
         (folder / "checkpoint").write_bytes(state.encode("latin-1"))
-    assert find_source(str(folder)).prefix == f"{folder}/ckpt-10"
+    assert find_weights(str(folder)).prefix == f"{folder}/ckpt-10"
 
 
 def test_newest_saved_model_by_number_not_by_name(folder, tmp_path) -> None:
@@ -74,7 +74,7 @@ def test_newest_saved_model_by_number_not_by_name(folder, tmp_path) -> None:
         (target / "assets.extra").mkdir()
         shutil.copy(folder / "simclr.json", target / "assets.extra")
     for path in (tmp_path, tmp_path / "saved_model", tmp_path / "saved_model/10"):
-        source = find_source(str(path))
+        source = find_weights(str(path))
         network = small_network(seed="other")
         restore_parts(network.parts, source)
         assert_equal(values_of(network), values_of(small_network(seed="10")))
@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_set(changes, words, saved) ->
     network = small_network(seed="other", **changes)
     before = values_of(network)
     with pytest.raises(UserError) as error:
-        restore_parts(network.parts, find_source(str(saved)))
+        restore_parts(network.parts, find_weights(str(saved)))
     for word in words:
         assert word in str(error.value)
     assert "\n" not in str(error.value)
@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_set(changes, words, saved) ->
 def test_partial_takes_what_fits_and_lists_the_rest(saved) -> None:
     network = small_network(seed="other", classes=5, num_proj_layers=3)
     before, stored = values_of(network), values_of(small_network())
-    told = restore_parts(network.parts, find_source(str(saved)), allow_partial=True).splitlines()
+    told = restore_parts(network.parts, find_weights(str(saved)), allow_partial=True).splitlines()
     left = {
         path: value
         for path, value in values_of(network).items()
@@ -139,7 +139,7 @@ def test_partial_takes_what_fits_and_lists_the_rest(saved) -> None:
 def test_partial_needs_a_variable_of_the_encoder(saved) -> None:
     network = small_network(seed="other", width_multiplier=1 / 16)
     network.encoder.stem.norm = None  # nothing but shapes that differ is left
-    source = find_source(str(saved))
+    source = find_weights(str(saved))
     with pytest.raises(UserError, match="does not fit this network") as error:
         restore_parts(network.parts, source, allow_partial=True)
     assert "--allow_partial_checkpoint" not in str(error.value)
@@ -166,7 +166,7 @@ def test_damaged_file_is_an_error_and_nothing_is_set(damage, folder) -> None:
     network = small_network(seed="other")
     before = values_of(network)
     with pytest.raises(UserError, match="cannot be read") as error:
-        restore_parts(network.parts, find_source(f"{folder}/ckpt-7"))
+        restore_parts(network.parts, find_weights(f"{folder}/ckpt-7"))
     assert "\n" not in str(error.value)
     assert_equal(values_of(network), before)
 
@@ -179,7 +179,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
         saved / "ckpt-8": "does not exist",
     }.items():
         with pytest.raises(UserError, match=words):
-            find_source(str(path))
+            find_weights(str(path))
 
 
 @pytest.mark.parametrize(
@@ -211,13 +211,13 @@ def test_weights_that_do_not_say_what_they_are(content, words, folder) -> None:
     if content is not None:
         path.write_text(content)
     with pytest.raises(UserError, match=words):
-        find_source(str(folder))
+        find_weights(str(folder))
 
 
 @pytest.mark.smoke
 def test_format_1_still_loads() -> None:
     """A run of simclr_tf 0.1 on the bundled digits; what it computed then."""
-    source = find_source(str(FORMAT_1))
+    source = find_weights(str(FORMAT_1))
     assert source.metadata["format"] == 2
     assert source.metadata["architecture"]["torch_normalization"] is None
     network = small_network(classes=10, width_multiplier=1 / 64, image_size=8)

@@ -10,7 +10,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf import data
-from simclr_tf.augmentation import Augmentation, SimCLRViews
+from simclr_tf.augmentation import ViewPipeline, SimCLRViews
 from simclr_tf.data import reading, train_pipeline
 from simclr_tf.errors import UserError
 
@@ -181,7 +181,7 @@ def test_what_reaches_the_training_step(load_made, on_device):
             loaded,
             split="train",
             global_batch_size=8,
-            transform=Augmentation(views, on_device=on_device),
+            transform=ViewPipeline(views, on_device=on_device),
             cache=True,
             seed=0,
         )(tf.distribute.InputContext(1, 0, 2))

@@ -13,7 +13,7 @@ import numpy as np
 
 import simclr_tf
 
-simclr_tf.stack.import_tensorflow()
+simclr_tf.compat.import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 

@@ -9,12 +9,12 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.errors import UserError
 from simclr_tf.optimizers import LARS, WarmUpCosine, build_optimizer
 from simclr_tf.optimizers.build import NAMES
 
-HAS_ADDONS = stack.addons() is not None
+HAS_ADDONS = compat.addons() is not None
 AVAILABLE = [name for name in NAMES if HAS_ADDONS or name != "lamb"]
 needs_addons = pytest.mark.skipif(not HAS_ADDONS, reason="tensorflow-addons does not exist here")
 

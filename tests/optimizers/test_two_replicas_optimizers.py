@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
-from simclr_tf import stack
+from simclr_tf import compat
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["lars", "adamw"] + (["lamb"] if stack.addons() else [])
+NAMES = ["lars", "adamw"] + (["lamb"] if compat.addons() else [])
 
 
 @pytest.fixture(scope="module")

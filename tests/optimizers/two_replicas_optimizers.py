@@ -12,7 +12,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.optimizers import LARS, WarmUpCosine, build_optimizer
 
 STEPS = 4
@@ -70,7 +70,7 @@ def main():
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    names = ["lars", "adamw"] + (["lamb"] if stack.addons() else [])
+    names = ["lars", "adamw"] + (["lamb"] if compat.addons() else [])
     report = {
         name: {"one": on_one_device(name), "two": on_two_replicas(strategy, name)} for name in names
     }

@@ -40,7 +40,7 @@ def make_config(*given: str) -> Any:
 
 def make_network(config: Any, seed: int = 0) -> Any:
     """Returns a network whose every variable, moving statistics too, is drawn at random."""
-    from simclr_tf.models.factory import build_plain
+    from simclr_tf.training.build import build_plain
 
     network = build_plain(config, num_classes=10)
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simclr_tf.checkpoints import find_source, restore_parts
+from simclr_tf.checkpoints import find_weights, restore_parts
 from simclr_tf.errors import UserError
 from tests.serving.conftest import make_network
 
@@ -55,7 +55,7 @@ def test_training_refuses_them_in_one_line(exported, tmp_path) -> None:
         damaged = _damaged(model.folder, tmp_path, FILES[number % 2])
         begin = time.monotonic()
         with pytest.raises(UserError) as refused:
-            restore_parts(network.parts, find_source(str(damaged)))
+            restore_parts(network.parts, find_weights(str(damaged)))
         assert str(refused.value).count("\n") == 0 and str(damaged) in str(refused.value)
         assert time.monotonic() - begin < 20
     for variable, value in zip(network.variables, before):

@@ -68,13 +68,13 @@ def reloaded(folder: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def network(folder: Path):
     """The network of the run's checkpoint, rebuilt from its description."""
-    from simclr_tf.checkpoints import find_source, restore_parts
+    from simclr_tf.checkpoints import find_weights, restore_parts
     from simclr_tf.config import Config
-    from simclr_tf.models.factory import build_plain
+    from simclr_tf.training.build import build_plain
 
     stored = json.loads((folder / "config.json").read_text())
     network = build_plain(Config(**stored), num_classes=10)
-    restore_parts(network.parts, find_source(str(folder)))
+    restore_parts(network.parts, find_weights(str(folder)))
     return network
 
 
@@ -178,11 +178,11 @@ def test_bfloat16_halves_the_file_and_keeps_the_features(exported) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_goes_on_from_either_precision(exported, precision) -> None:
-    from simclr_tf.checkpoints import find_source, restore_parts, variables_by_path
+    from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
 
     original = exported[precision].network
     network = make_network(exported[precision].config, seed=1)
-    restore_parts(network.parts, find_source(str(exported[precision].folder)))
+    restore_parts(network.parts, find_weights(str(exported[precision].folder)))
     values = variables_by_path(original.parts)
     for path, variable in variables_by_path(network.parts).items():
         expected = values[path].read_value()
@@ -193,7 +193,7 @@ def test_training_goes_on_from_either_precision(exported, precision) -> None:
 
 
 def test_a_network_without_labels_has_no_classifier(tmp_path) -> None:
-    from simclr_tf.models.factory import build_plain
+    from simclr_tf.training.build import build_plain
 
     config = make_config(f"--model_dir={tmp_path}")
     network = build_plain(config, num_classes=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf import stack
+from simclr_tf import compat
 from simclr_tf.errors import UserError
 from simclr_tf.serving import formats
 from tests.serving.conftest import make_config, make_network
@@ -53,7 +53,7 @@ def test_computes_what_the_network_computes(converted, name: str) -> None:
 
 def check_tflite(content: bytes, size: int) -> None:
     """Built-in operations, and no shape that depends on a value: delegates take it."""
-    with stack.quiet_tflite() as lite:
+    with compat.quiet_tflite() as lite:
         interpreter = lite.Interpreter(
             model_content=content,
             experimental_op_resolver_type=lite.experimental.OpResolverType.BUILTIN_REF,

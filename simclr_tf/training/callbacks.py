@@ -11,7 +11,7 @@ import tqdm
 
 from simclr_tf.checkpoints import TrainingState
 from simclr_tf.errors import UserError
-from simclr_tf.models.network import Network
+from simclr_tf.training.network import Network
 
 # Names of train_step's results -> what the progress bar calls them.
 _SHOWN = {

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from simclr_tf.checkpoints import find_source, restore_parts, variables_by_path
-from simclr_tf.checkpoints.architecture import infer_architecture
-from simclr_tf.models.factory import build_plain
+from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
+from simclr_tf.checkpoints.infer_architecture import infer_architecture
+from simclr_tf.training.build import build_plain
 from tests.checkpoints.small import save, small_config, small_network, values_of
 
 
@@ -21,7 +21,7 @@ def test_ratios(depth: int, se_ratio: float, sk_ratio: float, tmp_path) -> None:
     network = small_network(**changes)
 
     save(network, tmp_path, **changes)
-    source = find_source(str(tmp_path))  # would refuse a description that contradicts the shapes
+    source = find_weights(str(tmp_path))  # would refuse a description that contradicts the shapes
     again = small_network(seed="other", **changes)
     restore_parts(again.parts, source)
     assert all((value == values_of(again)[p]).all() for p, value in values_of(network).items())

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from simclr_tf import stack
+from simclr_tf import compat
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_keras_2_is_asked_for_where_it_is_not_the_default(installed, legacy, mon
     # Set and deleted, so that what choose_keras sets is undone after the test.
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "")
     monkeypatch.delenv("TF_USE_LEGACY_KERAS")
-    assert stack.compiles_for_host() == ("tensorflow-tpu" not in installed)
-    stack.choose_keras()
+    assert compat.compiles_for_host() == ("tensorflow-tpu" not in installed)
+    compat.choose_keras()
     assert os.environ.get("TF_USE_LEGACY_KERAS") == legacy
 
 
@@ -46,5 +46,5 @@ def test_libtpu_is_loaded_only_beside_a_tpu(chips, given, expected, monkeypatch,
     monkeypatch.setenv("TPU_LOAD_LIBRARY", given or "")
     if given is None:
         monkeypatch.delenv("TPU_LOAD_LIBRARY")
-    stack.import_tensorflow()
+    compat.import_tensorflow()
     assert os.environ.get("TPU_LOAD_LIBRARY") == expected

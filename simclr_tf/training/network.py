@@ -69,13 +69,12 @@ class Network(tf.keras.Model):
             outputs["logits_sup"] = self.supervised_head(hidden[self.projection_selector])
         return outputs
 
-    def build_for(self, image_size: int) -> None:
-        """Creates all variables, by running a black image through every part.
+    def create_variables(self) -> None:
+        """Creates all variables, by running a small black image through every part.
 
-        None of them depends on the image's size: a small one does.
+        None of them depends on the image's size.
         """
-        size = min(image_size, 64)
-        self(tf.zeros([1, size, size, 3]), training=False)
+        self(tf.zeros([1, 32, 32, 3]), training=False)
 
     @property
     def parts(self) -> dict[str, tf.keras.layers.Layer]:

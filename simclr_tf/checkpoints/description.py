@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from simclr_tf.checkpoints.architecture import Shapes, contradictions
+from simclr_tf.checkpoints.infer_architecture import Shapes, contradictions
 from simclr_tf.config import ARCHITECTURE, RESNET_DEPTHS, Config
 from simclr_tf.errors import UserError
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from simclr_tf.checkpoints.reader import UNREADABLE, open_checkpoint
 from simclr_tf.errors import UserError, first_line
-from simclr_tf.models.network import Network
+from simclr_tf.training.network import Network
 
 
 class TrainingState:

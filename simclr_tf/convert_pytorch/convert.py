@@ -20,13 +20,13 @@ import tensorflow as tf
 
 from simclr_tf import config as config_lib
 from simclr_tf import files
-from simclr_tf.checkpoints.architecture import CLASSIFIER, default_image_size, infer_architecture
-from simclr_tf.checkpoints.metadata import FILE_NAME, make_metadata
-from simclr_tf.checkpoints.pytorch_file import read_tensors
-from simclr_tf.checkpoints.pytorch_names import as_stored_here, map_names
+from simclr_tf.checkpoints.infer_architecture import CLASSIFIER, default_image_size, infer_architecture
+from simclr_tf.checkpoints.description import FILE_NAME, make_metadata
+from simclr_tf.convert_pytorch.pytorch_file import read_tensors
+from simclr_tf.convert_pytorch.pytorch_names import as_stored_here, map_names
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
-from simclr_tf.models.factory import build_plain
+from simclr_tf.training.build import build_plain
 from simclr_tf.models.normalization import EPSILON
 
 IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)

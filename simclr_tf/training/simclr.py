@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf.distribution import replica_share
 from simclr_tf.losses import nt_xent
-from simclr_tf.models.network import Network, accuracy, supervised_loss
+from simclr_tf.training.network import Network, accuracy, supervised_loss
 
 
 class SimCLR(Network):

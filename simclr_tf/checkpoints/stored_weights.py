@@ -12,7 +12,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.checkpoints import metadata as metadata_lib
 from simclr_tf.checkpoints import reference_tf1, reference_tf2
-from simclr_tf.checkpoints.architecture import CLASSIFIER, default_image_size, infer_architecture
+from simclr_tf.checkpoints.infer_architecture import CLASSIFIER, default_image_size, infer_architecture
 from simclr_tf.checkpoints.object_paths import stored_keys
 from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_name, object_graph, open_checkpoint
 from simclr_tf.errors import UserError
@@ -21,7 +21,7 @@ PARTS = ("encoder", "projection_head", "supervised_head")
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class StoredWeights:
     """Where weights lie, and what they are.
 
     Attributes:
@@ -43,7 +43,7 @@ class Source:
     kind: str = "simclr_tf"
 
 
-def find_source(path: str) -> Source:
+def find_weights(path: str) -> StoredWeights:
     """Finds the weights behind `--checkpoint`.
 
     Args:
@@ -68,10 +68,10 @@ def find_source(path: str) -> Source:
         keys = stored_keys(graph, PARTS) if graph is not None else {}
         shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
     metadata = metadata_lib.check_metadata(content, shapes, described)
-    return Source(prefix, metadata, keys, shapes)
+    return StoredWeights(prefix, metadata, keys, shapes)
 
 
-def _of_reference(path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]) -> Source:
+def _of_reference(path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]) -> StoredWeights:
     layout = reference_tf1 if graph is None else reference_tf2
     stored = layout.map_variables(graph, all_shapes, f"--checkpoint={path}")
     if not stored:
@@ -93,7 +93,7 @@ def _of_reference(path: str, prefix: str, graph: Any, all_shapes: Mapping[str, l
         "supervised_head": {"num_classes": head[-1], "ft_proj_selector": 0} if head else None,
     }
     ignored = sum(key != OBJECT_GRAPH for key in rest) - len(strangers)
-    return Source(prefix, metadata, keys, shapes, strangers, ignored, layout.KIND)
+    return StoredWeights(prefix, metadata, keys, shapes, strangers, ignored, layout.KIND)
 
 
 def _locate(path: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from simclr_tf.distribution import replica_share
-from simclr_tf.models.network import Network, accuracy, supervised_loss
+from simclr_tf.training.network import Network, accuracy, supervised_loss
 from simclr_tf.models.supervised_head import SupervisedHead
 
 

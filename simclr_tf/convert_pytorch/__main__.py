@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from simclr_tf import stack
+from simclr_tf import compat
 
 
 def main() -> int:
     """Runs the command line and returns its exit status."""
-    stack.import_tensorflow()
-    from simclr_tf.checkpoints import convert_pytorch
+    compat.import_tensorflow()
+    from simclr_tf.convert_pytorch import convert
 
     return convert_pytorch.main()
 

@@ -21,12 +21,12 @@ import safetensors.numpy
 import tensorflow as tf
 
 from simclr_tf import config as config_lib
-from simclr_tf.agreement import adopt_architecture
-from simclr_tf.checkpoints import convert_pytorch, find_source, restore_parts
-from simclr_tf.checkpoints.pytorch_file import read_tensors
-from simclr_tf.checkpoints.pytorch_names import map_names
+from simclr_tf.run_identity import adopt_architecture
+from simclr_tf.convert_pytorch import convert, find_weights, restore_parts
+from simclr_tf.convert_pytorch.pytorch_file import read_tensors
+from simclr_tf.convert_pytorch.pytorch_names import map_names
 from simclr_tf.errors import UserError
-from simclr_tf.models.factory import build_plain
+from simclr_tf.training.build import build_plain
 from tests.checkpoints.reference_release import images_of
 
 GOLDEN = Path(__file__).parents[1] / "golden/pytorch"
@@ -39,7 +39,7 @@ def assert_converted(folder: Path, name: str, output: Path) -> config_lib.Config
     """Converts a file, loads the result as a command would, and compares what it computes."""
     flags = [f"--input={folder / name}", f"--output={output}", *FLAGS.get(name, [])]
     assert convert_pytorch.main(flags) == 0
-    source = find_source(str(output))
+    source = find_weights(str(output))
     config, _ = adopt_architecture(config_lib.defaults(), source.metadata)
     head = source.metadata["supervised_head"]
     network = build_plain(config, head["num_classes"] if head else None)

@@ -1,0 +1,61 @@
+"""What values a setting may have, in a form that checks read and help pages print."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Protocol
+
+
+class Bound(Protocol):
+    """Says whether a value is allowed; `str()` of it completes "must be ..."."""
+
+    def allows(self, value: Any) -> bool: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Finite numbers from `low` to `high`, both of them allowed unless said otherwise."""
+
+    low: float
+    high: float = math.inf
+    above_low: bool = False
+    """Whether `low` itself is not allowed."""
+    below_high: bool = False
+    """Whether `high` itself is not allowed."""
+
+    def allows(self, value: Any) -> bool:
+        if not is_number(value):
+            return False
+        over = value > self.low if self.above_low else value >= self.low
+        return over and (value < self.high if self.below_high else value <= self.high)
+
+    def __str__(self) -> str:
+        low = f"above {self.low:,g}" if self.above_low else f"at least {_shown(self.low)}"
+        if self.high == math.inf:
+            return low
+        if not (self.above_low or self.below_high):
+            return f"{_shown(self.low)} to {_shown(self.high)}"
+        return f"{low} and {'below' if self.below_high else 'at most'} {_shown(self.high)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """One of a few values."""
+
+    values: tuple[Any, ...]
+
+    def allows(self, value: Any) -> bool:
+        return value in self.values and not isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}"
+
+
+def is_number(value: Any) -> bool:
+    """Says whether `value` is a finite int or float; a bool is neither."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
