@@ -1,6 +1,6 @@
 """The reference TF2 release's SavedModels and checkpoints, whose variables lie as its layers do.
 
-StoredWeights: google-research/simclr, tf2/model.py and tf2/resnet.py. Its layers are kept in lists that
+Source: google-research/simclr, tf2/model.py and tf2/resnet.py. Its layers are kept in lists that
 also hold layers without variables (pooling, identity, DropBlock), so it is order that counts, not
 positions.
 """

@@ -81,7 +81,7 @@ def mean_over_space(images: tf.Tensor, keepdims: bool = False) -> tf.Tensor:
 class SelectiveKernelConv2D(tf.keras.layers.Layer):
     """Two 3x3 streams, mixed per channel by a softmax over their pooled sum.
 
-    StoredWeights: SKNets, https://arxiv.org/abs/1903.06586, with two equal kernels as in SimCLRv2.
+    Source: SKNets, https://arxiv.org/abs/1903.06586, with two equal kernels as in SimCLRv2.
 
     Args:
         filters: Number of output channels.
@@ -110,7 +110,7 @@ class SelectiveKernelConv2D(tf.keras.layers.Layer):
 class SqueezeExcitation(tf.keras.layers.Layer):
     """Scales each channel by a gate computed from the pooled image.
 
-    StoredWeights: https://arxiv.org/abs/1709.01507.
+    Source: https://arxiv.org/abs/1709.01507.
 
     Args:
         channels: Channels of the input.

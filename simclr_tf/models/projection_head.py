@@ -16,7 +16,7 @@ class ProjectionHead(tf.keras.layers.Layer):
 
     `none` has no layer, `linear` one, `nonlinear` has `num_layers` (SimCLR uses 2, SimCLRv2 3).
     All but the last keep the width of the features, have an offset and end in ReLU; the last has
-    `out_dim` outputs, neither offset nor ReLU. StoredWeights: SimCLR, section 4.2 and figure 8; SimCLRv2,
+    `out_dim` outputs, neither offset nor ReLU. Source: SimCLR, section 4.2 and figure 8; SimCLRv2,
     section 3.2; the reference for normalization.
 
     Args:

@@ -102,7 +102,7 @@ class BlockGroup(tf.keras.layers.Layer):
 class ResNet(tf.keras.Model):
     """A residual network with normalization after each convolution and no classifier.
 
-    StoredWeights: https://arxiv.org/abs/1512.03385, with the changes of SimCLR v1 (wider) and v2
+    Source: https://arxiv.org/abs/1512.03385, with the changes of SimCLR v1 (wider) and v2
     (https://arxiv.org/abs/2006.10029: selective kernels together with the stem and shortcuts of
     ResNet-D). The last `gamma` of each block starts at zero, so that blocks start as identities.
 

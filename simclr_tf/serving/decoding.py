@@ -102,7 +102,7 @@ def _decode_palette_bmp(contents: tf.Tensor, head: tf.Tensor, where: tf.Tensor) 
 def _exif_orientation(contents: tf.Tensor) -> tf.Tensor:
     """Returns the orientation that a JPEG file's EXIF data give, int32 1 to 8; 1 without any.
 
-    StoredWeights: EXIF 2.32, tag 0x0112 of the first directory.
+    Source: EXIF 2.32, tag 0x0112 of the first directory.
     """
     data = tf.io.decode_raw(tf.strings.substr(contents, 0, _EXIF_WITHIN), tf.uint8)
     data = tf.cast(tf.pad(data, [[0, 16]]), tf.int32)

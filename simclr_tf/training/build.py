@@ -41,7 +41,11 @@ def build_projection_head(
 
 
 def build_plain(
-    architecture: Architecture, num_classes: int | None = None, *, projection_selector: int = 0
+    architecture: Architecture,
+    num_classes: int | None = None,
+    *,
+    projection_selector: int = 0,
+    batch_norm_momentum: float = 0.9,
 ) -> Network:
     """Returns the network to look at or export, with all variables: not trainable across replicas.
 
@@ -49,10 +53,12 @@ def build_plain(
       architecture: what it is.
       num_classes: classes of the supervised head, None for none.
       projection_selector: which layer the supervised head reads; see `Network`.
+      batch_norm_momentum: what fine-tuning a SavedModel of it keeps of moving statistics a step.
     """
+    settings = {"global_bn": False, "batch_norm_momentum": batch_norm_momentum}
     network = Network(
-        build_encoder(architecture, global_bn=False),
-        build_projection_head(architecture, global_bn=False),
+        build_encoder(architecture, **settings),
+        build_projection_head(architecture, **settings),
         None if num_classes is None else SupervisedHead(num_classes),
         projection_selector=projection_selector,
     )
