@@ -47,10 +47,10 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     assert main(["simclr_tf", *TINY, "--train_steps=2", f"--model_dir={folder}"]) == 0
     rng = np.random.default_rng(0)
-    grey = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
-    colour = rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)
-    (folder / "a.png").write_bytes(tf.io.encode_png(grey).numpy())
-    (folder / "b.jpg").write_bytes(tf.io.encode_jpeg(colour).numpy())
+    gray = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
+    color = rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)
+    (folder / "a.png").write_bytes(tf.io.encode_png(gray).numpy())
+    (folder / "b.jpg").write_bytes(tf.io.encode_jpeg(color).numpy())
     np.save(folder / "pixels.npy", rng.uniform(size=(3, 8, 8, 3)).astype(np.float32))
     return folder
 
