@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints.convert_pytorch import convert
+from simclr_tf.convert_pytorch.convert import convert
 from tests.checkpoints.reference_release import images_of
 from tests.checkpoints.small import save, small_network
 from tests.checkpoints.test_reference_release import GOLDEN, write_tf2
