@@ -54,7 +54,9 @@ class OneOf:
 
 def is_number(value: Any) -> bool:
     """Says whether `value` is a finite int or float; a bool is neither."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)  # of any size: isfinite fails
 
 
 def _shown(number: float) -> str:
