@@ -102,7 +102,7 @@ class Description:
         classes, selector = None, 0
         if head is not None:
             classes = _take(head, "num_classes", _whole(Range(1)), needed=True)
-            selector = _take(head, "ft_proj_selector", _is_int) or 0
+            selector = _take(head, "ft_proj_selector", _is_int, needed=True)
         architecture.check_projection_selector(selector)
         names = _take(content, "class_names", _are_names)
         return cls(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
-from simclr_tf.checkpoints.infer_architecture import infer_architecture
+from simclr_tf.checkpoints.infer_architecture import contradictions, infer_architecture
+from simclr_tf.errors import UserError
 from simclr_tf.training.build import build_plain
-from tests.checkpoints.small import save, small_network, values_of
+from tests.checkpoints.small import save, small_architecture, small_network, values_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,38 @@ def test_ratios(depth: int, se_ratio: float, sk_ratio: float, tmp_path) -> None:
     assert inferred.cifar_stem
     rebuilt = build_plain(inferred, num_classes=3)
     assert shapes == {p: v.shape.as_list() for p, v in variables_by_path(rebuilt.parts).items()}
+
+
+@pytest.fixture(scope="module")
+def shapes() -> dict[str, list[int]]:
+    return {p: v.shape.as_list() for p, v in variables_by_path(small_network().parts).items()}
+
+
+def test_heads_are_told_by_their_layers(shapes) -> None:
+    assert not list(contradictions(small_architecture(), shapes))
+    alike = {p: s for p, s in shapes.items() if not p.startswith("projection_head/layers/1")}
+    for mode, layers in (("linear", 3), ("nonlinear", 1)):
+        stated = small_architecture(proj_head_mode=mode, num_proj_layers=layers, proj_out_dim=16)
+        assert not list(contradictions(stated, alike))
+    none = small_architecture(proj_head_mode="none")
+    (told,) = contradictions(none, shapes)
+    assert told.startswith("a projection head of 0 layers, the checkpoint has 2 (projection_head/")
+    left = {p: s for p, s in shapes.items() if not p.startswith("projection_head")}
+    assert not list(contradictions(none, left))
+    assert infer_architecture(left, "test").projection_layers == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "words"),
+    [
+        ("encoder/stem/layers/0/kernel", [3, 3, 3, 6401], "width_multiplier 100.0.* must be"),
+        ("encoder/stem/layers/0/kernel", [3, 3, 3, 0], "width_multiplier 0.0 must be"),
+        ("encoder/stem/layers/0/kernel", [], "1 convolutions in the stem"),
+        ("projection_head/layers/1/dense/kernel", [], "proj_out_dim 0 must be"),
+        ("encoder/block_groups/3/blocks/0/excitation/reduce/kernel", [1, 1, 2, 99], "se_ratio 6"),
+    ],
+)
+def test_shapes_of_no_network_are_one_line(path, shape, words, shapes) -> None:
+    with pytest.raises(UserError, match=f"test holds no ResNet of simclr_tf: .*{words}") as error:
+        infer_architecture({**shapes, path: shape}, "test")
+    assert "\n" not in str(error.value)

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from simclr_tf.checkpoints import Description, find_weights, restore_parts, variables_by_path
 from simclr_tf.errors import UserError
+from simclr_tf.training.build import build_plain
 from tests.checkpoints.small import as_module, save, small_architecture, small_network, values_of
 
-FORMAT_1 = Path(__file__).parents[1] / "golden/format_1"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
         ({"cifar_stem": False}, "says cifar_stem=False, the checkpoint has True"),
         ({"stem_relu": "yes"}, "says stem_relu=yes, which cannot be"),
         ({"torch_normalization": [0, 0, 0, 1, 1]}, "says torch_normalization="),
+        ({"num_proj_layers": 10**400}, "says num_proj_layers=10*, which cannot be"),
     ],
 )
 def test_weights_that_do_not_say_what_they_are(content, words, folder) -> None:
@@ -217,7 +219,7 @@ def test_weights_that_do_not_say_what_they_are(content, words, folder) -> None:
 @pytest.mark.smoke
 def test_format_1_still_loads() -> None:
     """A run of simclr_tf 0.1 on the bundled digits; what it computed then."""
-    weights = find_weights(str(FORMAT_1))
+    weights = find_weights(str(GOLDEN / "format_1"))
     assert weights.description == Description(
         small_architecture(width_multiplier=1 / 64),
         image_size=8,
@@ -236,3 +238,28 @@ def test_format_1_still_loads() -> None:
     np.testing.assert_allclose(outputs["final_avg_pool"][0], features, atol=1e-6)
     projection = [-0.060884, 2.077762, -0.142354, 0.729255]
     np.testing.assert_allclose(outputs["proj_head_output"][0], projection, atol=2e-6)
+
+
+@pytest.mark.smoke
+def test_format_2_still_loads() -> None:
+    """A fine-tuned run of simclr_tf 0.1, whose classifier reads a layer of the projection head."""
+    weights = find_weights(str(GOLDEN / "format_2"))
+    description = weights.description
+    assert description == Description(
+        small_architecture(width_multiplier=1 / 64),
+        image_size=8,
+        train_mode="finetune",
+        num_classes=10,
+        projection_selector=1,
+        dataset="digits",
+    )
+    network = build_plain(description.architecture, 10, projection_selector=1)
+    told = restore_parts(network.parts, weights)
+    assert "116 variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
+    outputs = network(np.random.default_rng(0).random((2, 8, 8, 3), np.float32))
+    features = [0, 0.012966, 0, 8.2796e-06, 0.03843, 0.060988, 0.051611, 0.077941]
+    np.testing.assert_allclose(outputs["final_avg_pool"][0], features, rtol=1e-3, atol=1e-7)
+    projection = [6.7486e-06, 4.4347e-05, 3.6202e-05, 2.928e-05]
+    np.testing.assert_allclose(outputs["proj_head_output"][0], projection, rtol=1e-3)
+    logits = [-0.0011911, -0.00047858, -0.00041153, -0.00043938, 0.00030959, 0.0010472]
+    np.testing.assert_allclose(outputs["logits_sup"][0, :6], logits, rtol=1e-3)
