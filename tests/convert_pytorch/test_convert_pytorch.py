@@ -248,6 +248,52 @@ def test_files_that_are_not_pytorch_s(make, words, tmp_path, capsys) -> None:
     assert words in said and said.startswith("error: --input=") and said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--image_size=0"], "--image_size=0 must be 1 to 4,096"),
+        (["--image_size=4097"], "--image_size=4097 must be 1 to 4,096"),
+        (["--image_size=33"], "--image_size=33 does not go with the first layer of --input={file}"),
+        (["--image_size=big"], "argument --image_size: invalid int value: 'big'"),
+        (["--epsilon=nan"], "--epsilon=nan must be finite and at least 0"),
+        (["--epsilon=inf"], "--epsilon=inf must be finite and at least 0"),
+        (["--epsilon=-1e-5"], "--epsilon=-1e-05 must be finite and at least 0"),
+        (["--epsilon=small"], "argument --epsilon: invalid float value: 'small'"),
+        (["--mean=0,0"], "--mean=0.0,0.0 must be three numbers, such as"),
+        (["--mean=nan,0,0"], "--mean=nan,0.0,0.0 must be three numbers, such as"),
+        (["--mean=a,b,c"], "--mean=a,b,c must be numbers separated by commas"),
+        (["--std=1,1,0"], "--std=1.0,1.0,0.0 must be three numbers above 0"),
+        (["--std=1,1,inf"], "--std=1.0,1.0,inf must be three numbers above 0"),
+        (["--sdt=1,1,1"], "unrecognized arguments: --sdt=1,1,1"),
+        (["--output=/dev/null/out"], "--output=/dev/null/out cannot be written: "),
+    ],
+)
+def test_what_cannot_work_is_one_line(flags, words, tmp_path, capsys) -> None:
+    file = GOLDEN / "lightly_cifar.pt"
+    try:
+        status = main([f"--input={file}", f"--output={tmp_path}/out", *flags])
+    except SystemExit as stopped:  # of argparse
+        status = stopped.code
+    said = capsys.readouterr().err
+    assert status == 2
+    assert said.startswith(f"error: {words.format(file=file)}") and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_and_missing_flags_need_no_tensorflow() -> None:
+    script = (
+        "import sys; from simclr_tf.convert_pytorch.__main__ import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: assert 'tensorflow' not in sys.modules"
+    )
+    for flags, status in (["--help"], 0), ([], 2):
+        command = [sys.executable, "-c", script, *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        assert ("--image_size" in done.stdout) == (status == 0)
+    assert done.stderr == "error: the following arguments are required: --input, --output\n"
+
+
 def test_output_is_never_overwritten_nor_half_written(tmp_path, monkeypatch, capsys) -> None:
     file = GOLDEN / "lightly_cifar.pt"
     assert main([f"--input={file}", f"--output={tmp_path}"]) == 2

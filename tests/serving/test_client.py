@@ -138,6 +138,7 @@ def test_nobody_there(way, images, capsys) -> None:
         (["--class_names=no.json", "{folder}/0.jpeg"], "--class_names=no.json: No such file"),
         (["--class_names={folder}/0.json", "{folder}/0.jpeg"], "is no simclr.json"),
         (["--class_names={folder}/1.json", "{folder}/0.jpeg"], "has no named classes"),
+        (["--class_names={folder}/2.json", "{folder}/0.jpeg"], "is no simclr.json"),
         (["--output=features.txt", "{folder}/0.jpeg"], "must end in .npy"),
         (["--output=no/f.npy", "{folder}/0.jpeg"], "no is no folder"),
     ],
@@ -147,6 +148,7 @@ def test_bad_input_is_one_line_and_reaches_no_server(words, told, images, capsys
     (folder / "text.jpg").write_text("text")
     (folder / "0.json").write_text("[]")
     (folder / "1.json").write_text('{"class_names": null}')
+    (folder / "2.json").write_text('{"class_names": 5}')
     words = [word.format(folder=folder) for word in words]
     assert client.main(["--rest=127.0.0.1:1", *words]) == 2
     error = capsys.readouterr().err
@@ -160,7 +162,8 @@ def test_usage(words, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         client.main(words)
     assert stopped.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_http_needs_no_tensorflow(model, images) -> None:
