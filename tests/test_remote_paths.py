@@ -122,7 +122,7 @@ def test_a_run_its_continuation_probe_and_finetuning_away_from_the_disk(
             assert (first.get_tensor(key) == second.get_tensor(key)).all(), key
 
     for source in (whole, f"{whole}/ckpt-1", f"{whole}/saved_model", f"{whole}/saved_model/2"):
-        assert find_weights(source).metadata["dataset"] == "digits"
+        assert find_weights(source).description.dataset == "digits"
     flags = [f"--checkpoint={whole}", "--label_fractions=1", f"--model_dir={base}/probe"]
     assert run("--mode=probe", *flags) == 0
     assert 0 < files.read_json(f"{base}/probe/probe.json")["knn"] <= 1

@@ -79,10 +79,12 @@ def _of_reference(
     path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]
 ) -> StoredWeights:
     label = f"`checkpoint={path}`"
-    if graph is None:
-        layout, stored = reference_tf1, reference_tf1.map_variables(all_shapes, label)
-    else:
-        layout, stored = reference_tf2, reference_tf2.map_variables(graph, all_shapes)
+    layout = reference_tf1 if graph is None else reference_tf2
+    stored = (
+        reference_tf1.map_variables(all_shapes, label)
+        if graph is None
+        else reference_tf2.map_variables(graph, all_shapes)
+    )
     if not stored:
         raise SettingError(
             "checkpoint",
