@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf.distribution.tpu import connect_to_tpu
 from simclr_tf.distribution.workers import EXAMPLE, Workers, join_workers
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 
 def choose_strategy(
@@ -40,9 +40,10 @@ def choose_strategy(
         return connect_to_tpu(tpu_name or master, tpu_zone, gcp_project)
     workers = Workers.from_environment()
     if name == "multi_worker" and workers is None:
-        raise UserError(
-            "--strategy=multi_worker finds no TF_CONFIG in the environment, which lists the "
-            f"machines: {EXAMPLE}"
+        raise SettingError(
+            "strategy",
+            name,
+            f"finds no TF_CONFIG in the environment, which lists the machines: {EXAMPLE}",
         )
     if workers is not None and name in ("auto", "multi_worker"):
         return join_workers(workers)
@@ -57,9 +58,11 @@ def choose_strategy(
 
 def _split_cpu(count: int) -> None:
     if tf.config.list_physical_devices("GPU"):
-        raise UserError(
-            f"--num_virtual_devices={count} splits the CPU, but this machine has a GPU, which "
-            "would be used; remove it, or hide the GPU with CUDA_VISIBLE_DEVICES=-1"
+        raise SettingError(
+            "num_virtual_devices",
+            count,
+            "splits the CPU, but this machine has a GPU, which would be used",
+            "remove it, or hide the GPU with CUDA_VISIBLE_DEVICES=-1",
         )
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
@@ -68,7 +71,9 @@ def _split_cpu(count: int) -> None:
         )
     except RuntimeError:  # TensorFlow has run something in this process, on devices as they were
         if len(tf.config.list_logical_devices("CPU")) != count:
-            raise UserError(
-                f"--num_virtual_devices={count} must be set before TensorFlow is used; start a "
-                "new process"
+            raise SettingError(
+                "num_virtual_devices",
+                count,
+                "must be set before TensorFlow is used",
+                "start a new process",
             ) from None
