@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from simclr_tf import config as config_lib
 from simclr_tf import flag_definitions
 from simclr_tf.run import main

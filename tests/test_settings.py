@@ -55,9 +55,7 @@ def inside(row: flag_definitions.Flag) -> st.SearchStrategy:
     if isinstance(row.default, int):
         return st.integers(int(low), int(high)) | st.sampled_from([int(low), int(high)])
     edges = [v for v in (low, high) if row.bound.allows(v)]
-    middle = st.floats(
-        low, high, exclude_min=row.bound.above_low, exclude_max=row.bound.below_high
-    )
+    middle = st.floats(low, high, exclude_min=row.bound.above_low, exclude_max=row.bound.below_high)
     return middle | (st.sampled_from(edges) if edges else middle)
 
 

@@ -12,7 +12,6 @@ from simclr_tf.errors import SettingError
 from simclr_tf.optimizers.lars import LARS
 
 
-
 def decays_weights(name: str) -> bool:
     """Says whether the optimizer itself decays weights; else the loss has to."""
     return name in ("lars", "lamb", "adamw")
