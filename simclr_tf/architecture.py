@@ -124,8 +124,9 @@ class Architecture:
         content = content if isinstance(content, dict) else {}
         known = {f.name: f.default for f in dataclasses.fields(cls)}
         optional = {"torch_normalization", "stem_relu"}
-        for name in sorted(known.keys() - optional - content.keys()):
-            raise SettingError(name, "nothing", "must be there")
+        for name in known:
+            if name not in optional and name not in content:
+                raise SettingError(name, "nothing", "must be there")
         values = {name: content[name] for name in known if name in content}
         if isinstance(values.get("torch_normalization"), list):
             values["torch_normalization"] = tuple(values["torch_normalization"])

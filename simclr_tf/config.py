@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from simclr_tf import flag_definitions
+from simclr_tf import flag_definitions, help_page
 from simclr_tf.architecture import Architecture, uses_cifar_stem
-from simclr_tf.errors import SettingError
+from simclr_tf.errors import SettingError, UserError
 
 # Of an architecture, but not flags: a checkpoint that came from PyTorch sets them.
 _NOT_FLAGS = {"torch_normalization": None, "stem_relu": True}
@@ -196,12 +196,23 @@ _CLASSES: dict[str, type] = {
 }
 
 
-def from_flags(values: flags.FlagValues) -> Config:
-    """Builds the configuration; `validation.check` says whether it can work.
+def parse(arguments: Sequence[str]) -> Config:
+    """Builds the configuration of a command line; `validation.check` says whether it can work.
+
+    Args:
+      arguments: `--name=value`, without the name of the program.
 
     Raises:
-      SettingError: a list holds something else than numbers.
+      HelpWanted: help is asked for.
+      flags.Error: absl's, for what is no flag or not of its type.
+      UserError: something else than a flag, or a list of something else than numbers.
     """
+    values = flags.FlagValues()
+    flag_definitions.define(values)
+    help_page.define(values)
+    extra = values(["simclr_tf", *arguments])[1:]
+    if extra:
+        raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
     names = [row.name for row in flag_definitions.rows()]
     given = frozenset(name for name in names if values[name].present)
     settings = {name: values[name].value for name in names}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from simclr_tf import compat, flag_definitions, help_page, validation
+from simclr_tf import compat, help_page, validation
 from simclr_tf import config as config_lib
 from simclr_tf.errors import Preempted, UserError, print_error
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     try:
-        config = _parse(argv)
+        config = config_lib.parse(argv[1:])
         validation.check(config)
         compat.import_tensorflow()
         # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
@@ -55,16 +55,6 @@ def _main(argv: list[str]) -> int:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
-
-
-def _parse(argv: list[str]) -> config_lib.Config:
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    help_page.define(values)
-    extra = values(argv)[1:]
-    if extra:
-        raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
-    return config_lib.from_flags(values)
 
 
 if __name__ == "__main__":
