@@ -114,7 +114,7 @@ def test_flags_exist(page: Path) -> None:
     flag_definitions.define(values)
     folders = (ROOT / "simclr_tf", ROOT / "benchmarks")
     sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
-    others = re.findall(r'add_argument\(\s*"--(\w+)"', sources)
+    others = re.findall(r'\b(?:add|add_argument)\(\s*"--(\w+)"', sources)
     known = {*values, *(f"no{name}" for name in values), *others, *FOREIGN_FLAGS}
     named = set(re.findall(r"(?<![\w-])--([a-z_]\w*)", page.read_text()))
     assert named <= known
@@ -206,4 +206,3 @@ def functions_of(path: Path) -> set[str]:
                 if isinstance(member, ast.FunctionDef):
                     names.add(f"{node.name}.{member.name}")
     return names
-
