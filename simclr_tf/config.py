@@ -215,9 +215,9 @@ def parse(arguments: Sequence[str]) -> Config:
         raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
     names = [row.name for row in flag_definitions.rows()]
     given = frozenset(name for name in names if values[name].present)
-    settings = {name: values[name].value for name in names}
+    settings: dict[str, Any] = {name: values[name].value for name in names}
     settings["model_dir"] = settings["model_dir"] or ""
-    fractions: list[str] = settings["label_fractions"]
+    fractions: Any = settings["label_fractions"]
     try:
         settings["label_fractions"] = tuple(map(float, fractions))
     except ValueError:

@@ -18,10 +18,12 @@ from simclr_tf.training.simclr import SimCLR
 
 def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
     """Returns what pre-training trains, with an online linear probe if `num_classes` is given."""
-    probed = config.loss.lineareval_while_pretraining and num_classes is not None
+    head = None
+    if config.loss.lineareval_while_pretraining and num_classes is not None:
+        head = SupervisedHead(num_classes)
     model = SimCLR(
         *_build_parts(config),
-        SupervisedHead(num_classes) if probed else None,
+        head,
         views=contrastive_views(config),
         temperature=config.loss.temperature,
         hidden_norm=config.loss.hidden_norm,
