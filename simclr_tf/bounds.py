@@ -52,6 +52,12 @@ class OneOf:
         return f"one of {', '.join(map(str, self.values))}"
 
 
+# Bounds that a flag and a constructor share, and no other room on the ground floor owns.
+COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
+OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))
+TEMPERATURE = Range(0.0, above_low=True)
+
+
 def is_number(value: Any) -> bool:
     """Says whether `value` is a finite int or float; a bool is neither."""
     if isinstance(value, float):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import tensorflow as tf
@@ -79,12 +80,11 @@ def _of_reference(
     path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]
 ) -> StoredWeights:
     label = f"`checkpoint={path}`"
-    layout = reference_tf1 if graph is None else reference_tf2
-    stored = (
-        reference_tf1.map_variables(all_shapes, label)
-        if graph is None
-        else reference_tf2.map_variables(graph, all_shapes)
-    )
+    layout: ModuleType = reference_tf2
+    if graph is None:
+        layout, stored = reference_tf1, reference_tf1.map_variables(all_shapes, label)
+    else:
+        stored = reference_tf2.map_variables(graph, all_shapes)
     if not stored:
         raise SettingError(
             "checkpoint",

@@ -17,6 +17,7 @@ def choose_strategy(
     tpu_zone: str | None = None,
     gcp_project: str | None = None,
     master: str | None = None,
+    alone: bool = False,
 ) -> tf.distribute.Strategy:
     """Returns the strategy that is named, or that fits the devices.
 
@@ -32,13 +33,17 @@ def choose_strategy(
       tpu_zone: the Google Cloud zone of `tpu_name`, where it is not this machine's.
       gcp_project: the Google Cloud project of `tpu_name`, where it is not this machine's.
       master: the address of a TPU worker, `grpc://host:port`, if there is no `tpu_name`.
+      alone: leave aside the machines of TF_CONFIG, as what one machine does by itself must: joining
+        them waits for all. multi_worker then means auto.
 
     Raises:
       UserError: the devices asked for are not there.
     """
     if name == "tpu":
         return connect_to_tpu(tpu_name or master, tpu_zone, gcp_project)
-    workers = Workers.from_environment()
+    workers = None if alone else Workers.from_environment()
+    if alone and name == "multi_worker":
+        name = "auto"
     if name == "multi_worker" and workers is None:
         raise SettingError(
             "strategy",

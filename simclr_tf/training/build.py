@@ -55,10 +55,10 @@ def build_plain(
       projection_selector: which layer the supervised head reads; see `Network`.
       batch_norm_momentum: what fine-tuning a SavedModel of it keeps of moving statistics a step.
     """
-    settings = {"global_bn": False, "batch_norm_momentum": batch_norm_momentum}
+    momentum = batch_norm_momentum
     network = Network(
-        build_encoder(architecture, **settings),
-        build_projection_head(architecture, **settings),
+        build_encoder(architecture, global_bn=False, batch_norm_momentum=momentum),
+        build_projection_head(architecture, global_bn=False, batch_norm_momentum=momentum),
         None if num_classes is None else SupervisedHead(num_classes),
         projection_selector=projection_selector,
     )

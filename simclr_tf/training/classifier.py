@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from simclr_tf.distribution import replica_share
-from simclr_tf.training.network import Network, accuracy, supervised_loss
 from simclr_tf.models.supervised_head import SupervisedHead
+from simclr_tf.training.network import Network, accuracy, supervised_loss
 
 
 class Classifier(Network):
