@@ -64,7 +64,7 @@ def infer_architecture(shapes: Shapes, source: str) -> Architecture:
 
 
 def contradictions(architecture: Architecture, shapes: Shapes) -> Iterator[str]:
-    """Yields what of a stored `architecture` is not so, each with the variable that shows it.
+    """Yields each field of a stored `architecture` that is wrong, and the variable that shows it.
 
     Called before the network is built: a wrong number could ask for any amount of memory.
     """
@@ -117,7 +117,7 @@ def _block_counts(shapes: Shapes) -> tuple[int, ...]:
 
 
 def _projection(shapes: Shapes) -> dict[str, Any]:
-    """Returns the fields of the projection head: `none`, or a nonlinear one that is like it."""
+    """Returns the fields of the projection head: `none`, or a nonlinear one of so many layers."""
     layers = len(list(_counted(shapes, f"{PROJECTION}/%d/dense/kernel")))
     if not layers:
         return {"proj_head_mode": "none"}
@@ -126,7 +126,7 @@ def _projection(shapes: Shapes) -> dict[str, Any]:
 
 
 def _sk_ratio(shapes: Shapes, *, deep_stem: bool) -> float:
-    """Returns 0.0625 where that fits, else a ratio that does; 0 without selective kernels."""
+    """Returns 0.0625 where it fits, else another ratio that does; 0 without selective kernels."""
     pairs = _bottlenecks(shapes, _SQUEEZE)
     if not pairs:
         return PAPER_SK_RATIO if deep_stem else 0.0
@@ -158,7 +158,7 @@ def _width(shape: Sequence[int]) -> int:
 
 
 def _ratio(pairs: list[tuple[int, int]], width: Callable[[int, float], int], usual: float) -> float:
-    """Returns a ratio that makes of each pair's first number its second."""
+    """Returns a ratio that makes each pair's second number out of its first."""
     if all(width(wide, usual) == narrow for wide, narrow in pairs):
         return usual
     wide, narrow = pairs[-1]

@@ -21,7 +21,7 @@ _FOOTER = 48  # bytes: two block handles of two varints each, padding, and 8 byt
 
 
 @contextlib.contextmanager
-def errors_name(prefix: str) -> Iterator[None]:
+def errors_naming(prefix: str) -> Iterator[None]:
     """Turns what TensorFlow raises for a damaged checkpoint into a UserError that names it."""
     try:
         yield
@@ -38,7 +38,7 @@ def open_reader(prefix: str) -> Any:
     Raises:
       UserError: the checkpoint cannot be read.
     """
-    with errors_name(prefix):
+    with errors_naming(prefix):
         _check_footer(f"{prefix}.index")
         # Not tf.train.load_checkpoint, which takes what some file systems call a folder for one.
         return tf.compat.v1.train.NewCheckpointReader(prefix)
@@ -53,7 +53,7 @@ def object_graph(reader: Any, prefix: str) -> Any:
     if not reader.has_tensor(OBJECT_GRAPH):
         return None
     graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    with errors_name(prefix):
+    with errors_naming(prefix):
         graph.ParseFromString(reader.get_tensor(OBJECT_GRAPH))
     if not graph.nodes:
         raise UserError(f"checkpoint {prefix} holds no objects; give another `checkpoint`")

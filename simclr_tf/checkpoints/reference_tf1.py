@@ -1,4 +1,4 @@
-"""The reference TF1 release's checkpoints and hub modules, whose variables are numbered as made.
+"""The reference TF1 release's checkpoints and hub modules, whose variables are numbered in order.
 
 Source: google-research/simclr, resnet.py and model_util.py. `conv2d_7` is the eighth convolution
 that the forward pass calls; which one that is follows from the architecture, of which only one

@@ -1,4 +1,4 @@
-"""The reference TF2 release's SavedModels and checkpoints, whose variables lie as its layers do.
+"""The reference TF2 release's SavedModels and checkpoints, laid out as its layers are.
 
 Source: google-research/simclr, tf2/model.py and tf2/resnet.py. Its layers are kept in lists that
 also hold layers without variables (pooling, identity, DropBlock), so it is order that counts, not
@@ -34,7 +34,7 @@ _HEADS = (
     (r"model/_projection_head/linear_layers/(\d+)/bn_relu/bn/", r"projection_head/layers/\1/norm/"),
     (r"model/supervised_head/linear_layer/dense/", "supervised_head/dense/"),
 )
-# What a layer of theirs is, by what lies in it: its variables' places there, and ours.
+# What kind a layer of theirs is, told by its variables: their places there, and here.
 _CONV = {"conv2d/kernel": "kernel"}
 _NORM = {f"bn/{leaf}": leaf for leaf in ("gamma", "beta", "moving_mean", "moving_variance")}
 _GATES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.checkpoints.reader import errors_name, open_reader
+from simclr_tf.checkpoints.reader import errors_naming, open_reader
 from simclr_tf.checkpoints.stored_weights import StoredWeights
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
@@ -24,7 +24,7 @@ class Comparison:
     unexpected: list[str]
     """In the checkpoint only."""
     mismatched: list[str]
-    """In both, of other shapes; each with both shapes."""
+    """In both, but of different shapes; each with the two shapes."""
 
     @property
     def fits(self) -> bool:
@@ -65,7 +65,7 @@ def compare(
     return Comparison(
         matched=[path for path in both if weights.shapes[path] == shapes[path]],
         missing=sorted(expected.keys() - stored),
-        unexpected=sorted([*(stored - expected.keys()), *weights.strangers]),
+        unexpected=sorted([*(stored - expected.keys()), *weights.unknown]),
         mismatched=[
             f"{path} {weights.shapes[path]} there, {shapes[path]} here"
             for path in both
@@ -104,7 +104,7 @@ def restore_parts(
             f"{'; '.join(comparison.problems())}; {remedy}"
         )
     reader = open_reader(weights.prefix)
-    with errors_name(weights.prefix):
+    with errors_naming(weights.prefix):
         values = {
             path: _as_stored(reader.get_tensor(weights.keys[path]), expected[path])
             for path in comparison.matched

@@ -19,7 +19,7 @@ from simclr_tf.checkpoints.infer_architecture import (
     infer_architecture,
 )
 from simclr_tf.checkpoints.object_paths import stored_keys
-from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_name, object_graph, open_reader
+from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_naming, object_graph, open_reader
 from simclr_tf.errors import SettingError
 
 PARTS = ("encoder", "projection_head", "supervised_head")
@@ -27,14 +27,14 @@ PARTS = ("encoder", "projection_head", "supervised_head")
 
 @dataclasses.dataclass(frozen=True)
 class StoredWeights:
-    """Where weights lie, and what they are.
+    """Where weights are stored, and what they are.
 
     Attributes:
       prefix: of the TensorFlow checkpoint.
       description: from its simclr.json; from names and shapes for the reference release.
       keys: the checkpoint's key of each variable of the network, by its path in this package.
       shapes: of the same variables.
-      strangers: keys that belong to nothing known.
+      unknown: keys that belong to nothing known.
       ignored: how many belong to an optimizer or count steps.
       kind: what wrote it, in words.
     """
@@ -43,7 +43,7 @@ class StoredWeights:
     description: Description
     keys: Mapping[str, str]
     shapes: Mapping[str, list[int]]
-    strangers: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     ignored: int = 0
     kind: str = "simclr_tf"
 
@@ -60,19 +60,19 @@ def find_weights(path: str) -> StoredWeights:
     """
     prefix, folder = _locate(path.rstrip("/"))
     reader = open_reader(prefix)
-    described = files.join(folder, FILE_NAME)
+    description_file = files.join(folder, FILE_NAME)
     try:
-        content = files.read_json(described)
+        content = files.read_json(description_file)
     except (ValueError, RecursionError):
-        raise SettingError("checkpoint", path, f": {described} is not valid JSON") from None
-    with errors_name(prefix):
+        raise SettingError("checkpoint", path, f": {description_file} is not valid JSON") from None
+    with errors_naming(prefix):
         graph = object_graph(reader, prefix)
         all_shapes = reader.get_variable_to_shape_map()
         if content is None:
             return _of_reference(path, prefix, graph, all_shapes)
         keys = stored_keys(graph, PARTS) if graph is not None else {}
         shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
-    description = Description.from_json(content, shapes=shapes, path=described)
+    description = Description.from_json(content, shapes=shapes, path=description_file)
     return StoredWeights(prefix, description, keys, shapes)
 
 
@@ -96,7 +96,7 @@ def _of_reference(
     keys = {name: key for key, name in stored.items()}
     shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
     rest = sorted(all_shapes.keys() - stored.keys())
-    strangers = tuple(key for key in rest if not layout.KNOWN_EXTRAS.search(key))
+    unknown = tuple(key for key in rest if not layout.KNOWN_EXTRAS.search(key))
     architecture = infer_architecture(shapes, label)
     head = shapes.get(CLASSIFIER)
     description = Description(
@@ -105,8 +105,8 @@ def _of_reference(
         train_mode=None,
         num_classes=head[-1] if head else None,
     )
-    ignored = sum(key != OBJECT_GRAPH for key in rest) - len(strangers)
-    return StoredWeights(prefix, description, keys, shapes, strangers, ignored, layout.KIND)
+    ignored = sum(key != OBJECT_GRAPH for key in rest) - len(unknown)
+    return StoredWeights(prefix, description, keys, shapes, unknown, ignored, layout.KIND)
 
 
 def _locate(path: str) -> tuple[str, str]:

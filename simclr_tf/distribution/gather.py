@@ -23,8 +23,8 @@ def gather_replicas(tensor: tf.Tensor) -> tf.Tensor:
     if context is None:
         return tensor
     if tensor.dtype == tf.bfloat16:
-        # The collectives of CPUs and GPUs know no bfloat16; also, its gradients would be summed
-        # over replicas in 8 bits.
+        # The collectives of CPUs and GPUs do not support bfloat16; also, its gradients would be
+        # summed over replicas in 8 bits.
         return tf.cast(context.all_gather(tf.cast(tensor, tf.float32), axis=0), tf.bfloat16)
     return context.all_gather(tensor, axis=0)
 

@@ -1,4 +1,4 @@
-"""Connects to a Cloud TPU, or says soon that there is none."""
+"""Connects to a Cloud TPU, or says quickly that there is none."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def join_workers(workers: Workers) -> tf.distribute.Strategy:
 
 
 def sum_over_workers(value: int, strategy: tf.distribute.Strategy, workers: Workers) -> int:
-    """Adds up what the machines have; all of them must call it.
+    """Sums a number over the machines; all of them must call it.
 
     Args:
       value: what this machine has.

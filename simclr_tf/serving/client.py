@@ -150,7 +150,7 @@ def _predict(
     try:
         return transport.predict(pictures)
     except RefusedError as error:
-        # Behind the reason, the server says where in the graph it happened.
+        # After the reason, the server says where in the graph it happened.
         message = str(error).split("[[")[0].strip()
         numbered = re.search(r"image (\d+) of the request (.*?)\]?$", message)
         if numbered and int(numbered[1]) < len(paths):

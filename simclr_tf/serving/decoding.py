@@ -28,7 +28,7 @@ def decode_picture(contents: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
       uint8 [height, width, 3].
 
     Raises:
-      tf.errors.InvalidArgumentError: when run, for anything else, what is damaged, and pictures of
+      tf.errors.InvalidArgumentError: when run: for other files, damaged ones, and pictures of
         more than `MAX_PIXELS` by their header: whoever can send files must not fill the memory.
     """
     head = tf.strings.join([tf.strings.substr(contents, 0, _HEADER), b"\0" * _HEADER])
@@ -60,7 +60,7 @@ def decode_picture(contents: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 
 def _require(holds: tf.Tensor, contents: tf.Tensor, where: tf.Tensor, problem: str) -> tf.Tensor:
-    """Returns `contents`, which whoever reads it gets only if `holds`."""
+    """Returns `contents`, which can be read only if `holds` is true."""
     check = tf.debugging.Assert(holds, [where + f" of the request {problem}"])
     with tf.control_dependencies([check]):
         return tf.identity(contents)

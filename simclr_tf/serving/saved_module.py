@@ -55,7 +55,7 @@ def make_module(network: Network, precision: str) -> tf.Module:
 def _reading(network: Network, halved: dict[str, tf.Variable]) -> Iterator[None]:
     """Lets layers use `halved`, cast to float32, in place of their variables of these paths.
 
-    Past Keras, which would stop tracking a variable that is replaced.
+    Bypasses Keras, which would stop tracking a variable that is replaced.
     """
     owned = [(*_owner(network, path), variable) for path, variable in halved.items()]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in owned]

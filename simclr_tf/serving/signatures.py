@@ -23,7 +23,7 @@ def make_signatures(infer: Any, image_size: int, *, with_classifier: bool) -> di
     """
 
     def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # oneDNN's convolutions fail on no image at all; one is run and dropped.
+        # oneDNN's convolutions fail on an empty batch: one image is run instead, and dropped.
         count = tf.shape(images)[0]
         one = tf.zeros([1, image_size, image_size, 3])
         outputs = infer(tf.cond(count > 0, lambda: images, lambda: one))

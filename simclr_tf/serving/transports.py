@@ -140,7 +140,7 @@ class RestTransport:
                 raise RefusedError(f"{self._url} does not answer in JSON") from None
 
         outputs = _persist(attempt, self._timeout, f"`rest={self._address}`").get("outputs")
-        if not isinstance(outputs, dict):  # of one output the server leaves the name out
+        if not isinstance(outputs, dict):  # a single output comes without its name
             outputs = {"features": outputs}
         return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
 

@@ -1,4 +1,4 @@
-"""The numbered folders that a model server polls: each whole, and never touched once there."""
+"""The numbered folders that a model server polls: each complete, and never changed later."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _remove(folder: str, base: str) -> None:
 
 
 def _age(folder: str) -> float:
-    """Seconds since a version was written; endless for what is not one."""
+    """Seconds since a version was written; infinite for a folder that is none."""
     path = files.join(folder, "saved_model.pb")
     if not tf.io.gfile.exists(path):
         return math.inf
