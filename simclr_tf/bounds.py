@@ -52,9 +52,28 @@ class OneOf:
         return f"one of {', '.join(map(str, self.values))}"
 
 
+# Bounds that a flag and a constructor share, and no other room on the ground floor owns.
+COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
+OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))
+TEMPERATURE = Range(0.0, above_low=True)
+
+
 def is_number(value: Any) -> bool:
     """Says whether `value` is a finite int or float; a bool is neither."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_argument(name: str, value: Any, bound: Bound, *, whole: bool = False) -> None:
+    """Raises ValueError, with its name and value, for a constructor's argument out of bounds.
+
+    Args:
+      name: of the argument.
+      value: of the argument.
+      bound: says which values are allowed.
+      whole: whether only integers are.
+    """
+    if not bound.allows(value) or (whole and not isinstance(value, int)):
+        raise ValueError(f"{name}={value!r} must be {'a whole number, ' if whole else ''}{bound}")
 
 
 def _shown(number: float) -> str:

@@ -13,7 +13,6 @@ from simclr_tf.augmentation.random_solarize import RandomSolarize
 from simclr_tf.augmentation.views import SimCLRViews, SupervisedView, Views
 
 __all__ = [
-    "Augmentation",
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGrayscale",
@@ -23,5 +22,6 @@ __all__ = [
     "SimCLRViews",
     "StatelessAugmentationLayer",
     "SupervisedView",
+    "ViewPipeline",
     "Views",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -101,6 +103,22 @@ class Views:
         views = self._distort(tf.cast(flat, tf.float32), self._seeds(seeds))
         return tf.reshape(views, [-1, *self._shape])
 
+    def finish(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Makes the views of a batch, or what is left to do of them.
+
+        Args:
+          batch: `views`, which are returned as they are; or `crops` of `crop_one` and `seeds`; or
+            `images` of one size and `seeds`.
+
+        Returns:
+          float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
+        """
+        if "views" in batch:
+            return batch["views"]
+        if "crops" in batch:
+            return self.distort(batch["crops"], batch["seeds"])
+        return self(batch["images"], batch["seeds"])
+
     def parameters(
         self, seed: tf.Tensor, height: int, width: int
     ) -> list[dict[str, dict[str, np.ndarray]]]:
@@ -177,6 +195,7 @@ class Views:
         return from_lines(lines)
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class SimCLRViews(Views):
     """Makes an image's two views (SimCLR, section 2.1 and appendix A).
 
@@ -205,8 +224,23 @@ class SimCLRViews(Views):
         if use_blur:
             distortions.append(RandomGaussianBlur())
         super().__init__(image_size, views=2, distortions=distortions, value_range=value_range)
+        self._arguments = {
+            "image_size": image_size,
+            "color_jitter_strength": color_jitter_strength,
+            "use_blur": use_blur,
+            "value_range": list(self.value_range),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return dict(self._arguments)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SimCLRViews:
+        return cls(**config)
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class SupervisedView(Views):
     """Makes one view by crop and flip alone, to train a classifier (SimCLR, appendix B.5).
 
@@ -217,3 +251,11 @@ class SupervisedView(Views):
 
     def __init__(self, image_size: int, *, value_range: tuple[float, float] = (0, 255)) -> None:
         super().__init__(image_size, views=1, distortions=[], value_range=value_range)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"image_size": self.image_size, "value_range": list(self.value_range)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SupervisedView:
+        return cls(**config)

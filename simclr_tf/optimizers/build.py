@@ -7,10 +7,14 @@ from collections.abc import Collection
 import tensorflow as tf
 
 from simclr_tf import compat
-from simclr_tf.errors import UserError
+from simclr_tf.bounds import OPTIMIZERS
+from simclr_tf.errors import SettingError
 from simclr_tf.optimizers.lars import LARS
 
-NAMES = ("lars", "momentum", "adam", "adamw", "lamb")
+
+def decays_weights(name: str) -> bool:
+    """Says whether the optimizer itself decays weights; else the loss has to."""
+    return name in ("lars", "lamb", "adamw")
 
 
 def build_optimizer(
@@ -33,14 +37,14 @@ def build_optimizer(
     the schedule itself and not its present value.
 
     Args:
-      name: one of NAMES.
+      name: one of `bounds.OPTIMIZERS`.
       learning_rate: a float or a schedule, already scaled for the batch.
       momentum: of `lars` and `momentum`; the others do not use it.
       weight_decay: of `lars`, `lamb` and `adamw`.
       exclude: variables that get neither weight decay nor layer adaptation.
 
     Raises:
-      UserError: the name is unknown, or this Python cannot have the optimizer.
+      SettingError: the name is unknown, or this Python cannot have the optimizer.
     """
     if name == "lars":
         return LARS(
@@ -57,7 +61,7 @@ def build_optimizer(
         return _adamw(learning_rate, weight_decay, exclude)
     if name == "lamb":
         return _lamb(learning_rate, weight_decay, exclude)
-    raise UserError(f"--optimizer={name} is unknown; use one of {', '.join(NAMES)}")
+    raise SettingError("optimizer", name, f"must be {OPTIMIZERS}")
 
 
 def _adamw(
@@ -85,9 +89,11 @@ def _lamb(
     exclude: Collection[tf.Variable],
 ) -> tf.keras.optimizers.legacy.Optimizer:
     if compat.addons() is None:
-        raise UserError(
-            "--optimizer=lamb comes from tensorflow-addons, which needs Python 3.10 or 3.11; "
-            "use one of those, or --optimizer=lars"
+        raise SettingError(
+            "optimizer",
+            "lamb",
+            "comes from tensorflow-addons, which needs Python 3.10 or 3.11",
+            "use one of those, or `optimizer=lars`",
         )
     from simclr_tf.optimizers import addons_optimizers
 
