@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from simclr_tf import data
 from simclr_tf.distribution import replica_offset
+
+if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
+    from simclr_tf.augmentation import Views
 
 Batch = dict[str, tf.Tensor]
 
@@ -50,6 +53,56 @@ def as_dictionary(batch: Any) -> Batch:
     return batch
 
 
+def labels_of(batch: Batch) -> tf.Tensor:
+    """Returns the labels, int64 [batch]. Raises ValueError without."""
+    if "label" not in batch:
+        raise ValueError(
+            "supervised_head needs labels, and the batch has none; give a dataset of (images, "
+            "labels), or leave the head out"
+        )
+    return batch["label"]
+
+
+def make_views(views: Views | None, batch: Batch, *, step: tf.Tensor, seed: int) -> tf.Tensor:
+    """Makes the views of a batch, or what is left to do of them.
+
+    Args:
+      views: makes them; None where `batch` holds them.
+      batch: from `as_dictionary`.
+      step: steps taken before. With `seed`, it decides on the views of images without seeds.
+      seed: see `step`.
+
+    Returns:
+      float32 [batch, views, h, w, 3] in [0, 1], without the second axis where there is one view.
+    """
+    if "views" in batch:
+        return batch["views"]
+    views = _given(views)
+    if "images" in batch and "seeds" not in batch:
+        images = batch["images"]
+        _check_range(images, views.value_range)
+        size = images.shape[0] or tf.shape(images)[0]
+        batch = {**batch, "seeds": seeds_of_step(seed, step, size)}
+    return views.finish(batch)
+
+
+def prepare(views: Views | None, images: tf.Tensor) -> tf.Tensor:
+    """Makes of images what a network takes, without augmentation.
+
+    Args:
+      views: knows the size and the range of pixels.
+      images: [batch, height, width, 3] in the views' `value_range`.
+
+    Returns:
+      float32 [batch, image_size, image_size, 3] in [0, 1]; see `data.preprocess_for_eval`.
+    """
+    views = _given(views)
+    _check_range(images, views.value_range)
+    low, high = views.value_range
+    images = tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
+    return data.preprocess_for_eval(images, views.image_size)
+
+
 def seeds_of_step(seed: int, step: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
     """Returns a seed for each image of a step's batch, whose pipeline gave it none.
 
@@ -66,6 +119,34 @@ def seeds_of_step(seed: int, step: tf.Tensor, size: int | tf.Tensor) -> tf.Tenso
     """
     rows = tf.cast(replica_offset(size) + tf.range(size), tf.int64)
     return data.position_seeds(seed, tf.cast(step, tf.int64) * _STEP + rows)
+
+
+def _given(views: Views | None) -> Views:
+    if views is None:
+        raise ValueError(
+            "views=None, but the batch holds images; construct the network with "
+            "views=SimCLRViews(image_size), or SupervisedView(image_size) for a classifier"
+        )
+    return views
+
+
+def _check_range(images: tf.Tensor, value_range: tuple[float, float]) -> None:
+    """Refuses pixels in [0, 1] where 0 to 255 was said, and bytes where 0 to 1 was.
+
+    Views of either are nearly of one color, and nothing else would tell.
+
+    Raises:
+      ValueError: the type shows it; tf.errors.InvalidArgumentError: the pixels do, in a step.
+    """
+    high = value_range[1]
+    remedy = "construct the views with the images' own value_range"
+    if images.dtype.is_integer and high <= 1:
+        raise ValueError(f"value_range={value_range}, but images are {images.dtype.name}; {remedy}")
+    if images.dtype.is_floating and high > 1:
+        tf.debugging.Assert(
+            tf.reduce_any(images > 1) | (tf.size(images) == 0),
+            [f"value_range={value_range}, but no pixel is above 1; {remedy}"],
+        )
 
 
 def _check_images(images: tf.Tensor) -> None:

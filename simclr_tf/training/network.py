@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from simclr_tf.architecture import Architecture
-from simclr_tf.augmentation import Views
 from simclr_tf.bounds import Range, check_argument
-from simclr_tf.data import preprocess_for_eval
-from simclr_tf.models import ProjectionHead, ResNet, SupervisedHead
-from simclr_tf.models import build_encoder, build_projection_head, encoders
-from simclr_tf.models.variables import normalization_and_bias_variables
+from simclr_tf.models import (
+    ProjectionHead,
+    ResNet,
+    SupervisedHead,
+    build_encoder,
+    build_projection_head,
+    encoders,
+    normalization_and_bias_variables,
+)
+from simclr_tf.models.precision import under_policy
 from simclr_tf.optimizers import l2_penalty
-from simclr_tf.training.batches import Batch, as_dictionary, seeds_of_step
+from simclr_tf.training.batches import as_dictionary, labels_of, prepare
+
+if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
+    from simclr_tf.augmentation import Views
+
+_SERIALIZED = ("encoder", "projection_head", "supervised_head", "views")
+_COMPILED = ("optimizer", "jit_compile", "steps_per_execution", "run_eagerly")
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
@@ -60,6 +71,8 @@ class Network(tf.keras.Model):
         self.encoder, self.projection_head = _parts(encoder, projection_head)
         self.supervised_head = supervised_head
         self.views = views
+        layers = Range(-1, self.projection_head.num_layers)
+        check_argument("projection_selector", projection_selector, layers, whole=True)
         self.projection_selector = projection_selector
         self.weight_decay = weight_decay
         self.decay_in_optimizer = decay_in_optimizer
@@ -69,7 +82,174 @@ class Network(tf.keras.Model):
         self.distribute_reduction_method = "first"
         self.top_1 = tf.keras.metrics.SparseCategoricalAccuracy("eval/label_top_1_accuracy")
         self.top_5 = tf.keras.metrics.SparseTopKCategoricalAccuracy(5, "eval/label_top_5_accuracy")
-        # Of a ResNet no variable depends on the images' size; 32 pixels are soon done.
-        ours = views is None or isinstance(self.encoder, ResNet)
-        size = 32 if ours else views.image_size
+        size = 32  # of a ResNet no variable depends on the images' size, and these are soon done
+        if views is not None and not isinstance(self.encoder, ResNet):
+            size = views.image_size
         self(tf.zeros([1, size, size, 3]), training=False)
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Returns the encoder's endpoints, `proj_head_input`, `proj_head_output`, `logits_sup`.
+
+        Args:
+          images: float [batch, h, w, 3] in [0, 1].
+          training: whether batch normalization uses, and updates from, the batch's statistics.
+        """
+        outputs = encoders.endpoints(self.encoder, images, training=training)
+        hidden = self.projection_head(outputs["final_avg_pool"], training=training)
+        outputs["proj_head_input"] = hidden[0]
+        outputs["proj_head_output"] = hidden[-1]
+        if self.supervised_head is not None:
+            outputs["logits_sup"] = self.supervised_head(hidden[self.projection_selector])
+        return outputs
+
+    @property
+    def parts(self) -> dict[str, tf.keras.layers.Layer]:
+        """The parts by the names under which checkpoints hold them."""
+        parts = {"encoder": self.encoder, "projection_head": self.projection_head}
+        if self.supervised_head is not None:
+            parts["supervised_head"] = self.supervised_head
+        return parts
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes of the supervised head, None without one."""
+        return None if self.supervised_head is None else self.supervised_head.dense.units
+
+    @property
+    def undecayed(self) -> list[tf.Variable]:
+        """Variables that the optimizer neither decays nor adapts layer-wise."""
+        head = self.supervised_head.trainable_variables if self.supervised_head else []
+        return [*normalization_and_bias_variables(self), *head]
+
+    def penalty(self) -> tf.Tensor:
+        """Returns what the loss adds for weights, a float32 scalar.
+
+        That is the L2 penalty (reference: add_weight_decay), and what layers of the user's own
+        have in their `losses`, as their kernel regularizers.
+        """
+        own = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
+        if self.weight_decay == 0:
+            return own
+        head = self.supervised_head.trainable_variables if self.supervised_head else []
+        candidates = head if self.decay_in_optimizer else self.trainable_variables
+        skipped = _ids(normalization_and_bias_variables(self))
+        return own + l2_penalty([v for v in candidates if id(v) not in skipped], self.weight_decay)
+
+    def compile(
+        self,
+        optimizer: str | tf.keras.optimizers.Optimizer,
+        *,
+        jit_compile: bool | None = None,
+        steps_per_execution: int | None = None,
+        run_eagerly: bool | None = None,
+    ) -> None:
+        """Gives the network its optimizer; the loss is its own.
+
+        An optimizer of this package that was not told which variables to exclude from weight decay
+        and layer adaptation excludes `undecayed`, as the paper does. Freeze layers before.
+
+        Args:
+          optimizer: a Keras optimizer or its name.
+          jit_compile, steps_per_execution, run_eagerly: as for any Keras model.
+
+        Raises:
+          ValueError: under mixed_float16, since the loss is not scaled here.
+        """
+        super().compile(
+            optimizer=optimizer,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+            raise ValueError("mixed_float16 needs a scaled loss; use the policy mixed_bfloat16")
+        if hasattr(self.optimizer, "exclude_by_default"):
+            self.optimizer.exclude_by_default(self.undecayed)
+        if hasattr(self.optimizer, "build"):  # tensorflow-addons' do so at the first step
+            self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, the parts as Keras serializes them."""
+        parts = {name: getattr(self, name) for name in _SERIALIZED}
+        return {
+            **{name: tf.keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+            "projection_selector": self.projection_selector,
+            "weight_decay": self.weight_decay,
+            "decay_in_optimizer": self.decay_in_optimizer,
+            "seed": self.seed,
+            "dtype": self.dtype_policy.name,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Network:
+        """Returns what `get_config` was asked of, with new weights."""
+        deserialize = tf.keras.saving.deserialize_keras_object
+        parts = {name: deserialize(config[name], custom_objects) for name in _SERIALIZED}
+        config = {**config, **parts}
+        with under_policy(config.pop("dtype")):
+            return cls(**config)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, for `.keras` files."""
+        config = super().get_compile_config() or {}
+        return {name: config[name] for name in _COMPILED if name in config}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the network was that the file holds."""
+        self.compile(**tf.keras.saving.deserialize_keras_object(config))
+
+    def apply_loss(self, tape: tf.GradientTape, share: tf.Tensor) -> None:
+        """Takes one optimizer step.
+
+        Args:
+          tape: recorded the loss.
+          share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
+            gradients over replicas.
+        """
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
+
+    @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
+    def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
+        """Counts top-1 and top-5 hits of the supervised head.
+
+        Args:
+          batch: images and labels, see `as_dictionary`. Where it has a `weight`, which is 0 of rows
+            that are padding, the images are prepared already: float [batch, h, w, 3] in [0, 1].
+        """
+        batch = as_dictionary(batch)
+        if self.supervised_head is None:
+            raise ValueError("supervised_head is None, so there is no classifier to evaluate")
+        weight = batch.get("weight")
+        images = prepare(self.views, batch["images"]) if weight is None else batch["images"]
+        logits = self(images, training=False)["logits_sup"]
+        for metric in (self.top_1, self.top_5):
+            metric.update_state(labels_of(batch), logits, sample_weight=weight)
+        return {metric.name: metric.result() for metric in (self.top_1, self.top_5)}
+
+    @tf.autograph.experimental.do_not_convert
+    def predict_step(self, batch: Any) -> tf.Tensor:
+        """Returns the features h, float32 [batch, dim], of a batch of images."""
+        images = prepare(self.views, as_dictionary(batch)["images"])
+        return tf.cast(self(images, training=False)["final_avg_pool"], tf.float32)
+
+
+def _parts(
+    encoder: Architecture | tf.keras.Model, projection_head: ProjectionHead | None
+) -> tuple[tf.keras.Model, ProjectionHead]:
+    """Builds what was described and what was left out."""
+    if isinstance(encoder, Architecture):
+        encoder.check()
+        return build_encoder(encoder), projection_head or build_projection_head(encoder)
+    if not isinstance(encoder, tf.keras.layers.Layer):
+        raise TypeError(
+            f"encoder={encoder!r} is neither an Architecture nor a tf.keras model (of Keras 2, "
+            "which `import simclr_tf` chooses where it comes first)"
+        )
+    return encoder, projection_head or ProjectionHead()
+
+
+def _ids(variables: Iterable[tf.Variable]) -> set[int]:
+    return {id(v) for v in variables}
