@@ -22,16 +22,16 @@ from simclr_tf import compat  # noqa: E402
 compat.import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
-from absl import flags  # noqa: E402
 
 from benchmarks.scaling import Sizes, Traffic  # noqa: E402
-from simclr_tf import config as config_lib  # noqa: E402
-from simclr_tf import flag_definitions  # noqa: E402
+from simclr_tf.config import parse  # noqa: E402
 from simclr_tf.distribution import workers_of  # noqa: E402
 from simclr_tf.models import BatchNormRelu  # noqa: E402
+from simclr_tf.runs.networks import build_simclr  # noqa: E402
+from simclr_tf.runs.plan import make_plan  # noqa: E402
+from simclr_tf.runs.preparation import PreparedRun, open_devices  # noqa: E402
+from simclr_tf.runs.training import compile_network  # noqa: E402
 from simclr_tf.training.network import Network  # noqa: E402
-from simclr_tf.plan import make_plan  # noqa: E402
-from simclr_tf.workflows.session import Session, build_compiled, open_strategy  # noqa: E402
 
 _CLASSES = 1000
 _REDUCE = "CollectiveReduceV2"
@@ -196,22 +196,24 @@ def reference_graph(strategy: tf.distribute.Strategy, local: int, dim: int) -> t
 
 
 def main() -> None:
+    """Prints what the module says, for the replicas, batches and flags of the command line."""
     replicas, batches = int(sys.argv[1]), [int(batch) for batch in sys.argv[2].split(",")]
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    values([sys.argv[0], *sys.argv[3:], f"--num_virtual_devices={replicas}"])
-    config = config_lib.from_flags(values)
+    config = parse([*sys.argv[3:], f"--num_virtual_devices={replicas}"])
     tf.config.set_visible_devices([], "GPU")
-    strategy = open_strategy(config)
+    strategy = open_devices(config.hardware, seed=config.task.seed)
     plan = make_plan(config, train_examples=10**6, num_classes=_CLASSES, replicas=replicas)
-    model = build_compiled(Session(config, strategy, workers_of(strategy), None, plan))
+    # Nothing is read: there is no data set.
+    run = PreparedRun(config, strategy, workers_of(strategy), None, plan)  # type: ignore[arg-type]
+    with strategy.scope():
+        model = build_simclr(config, _CLASSES)
+        compile_network(model, run)
 
     steps = []
     for batch in batches:
-        step = training_graph(model, strategy, batch, config.image_size)
+        step = training_graph(model, strategy, batch, config.data.image_size)
         traffic = by_purpose(messages_of(step, replicas))
         if replicas > 1:
-            gather = reference_graph(strategy, batch // replicas, config.proj_out_dim)
+            gather = reference_graph(strategy, batch // replicas, config.architecture.proj_out_dim)
             messages = messages_of(gather, replicas)
             half = len(messages) // 2
             traffic["reference, forward"] = total(messages[:half])

@@ -52,7 +52,7 @@ def _source(case: str):
 
 def simclr_tf(case: str, batch: int) -> Iterator:
     """This project."""
-    from simclr_tf import data, compat
+    from simclr_tf import compat, data
 
     compat.import_tensorflow()
     import tensorflow as tf
@@ -144,7 +144,7 @@ def keras_cv(case: str, batch: int) -> Iterator:
 
 
 def lightly(case: str, batch: int) -> Iterator:
-    """lightly's SimCLRTransform in a DataLoader with a worker for each core."""
+    """Lightly's SimCLRTransform in a DataLoader with a worker for each core."""
     import io
 
     import torch
@@ -181,6 +181,7 @@ CONTENDERS = {f.__name__: f for f in (simclr_tf, reference, keras_cv, lightly)}
 
 
 def main() -> None:
+    """Makes and times the batches that the command line asks for."""
     name, case, batch, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     batches = CONTENDERS[name](case, batch)
     for _ in range(2):  # tracing, compiling, starting workers

@@ -77,6 +77,7 @@ def main() -> None:
 
 
 def processor() -> str:
+    """Returns the name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

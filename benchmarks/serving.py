@@ -12,7 +12,6 @@ cores is held to two.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import os
 import platform
@@ -32,16 +31,15 @@ from simclr_tf import compat  # noqa: E402
 compat.import_tensorflow()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from absl import flags  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from benchmarks.contenders import make_pictures  # noqa: E402
 from benchmarks.input_pipeline import processor  # noqa: E402
-from simclr_tf import config as config_lib  # noqa: E402
-from simclr_tf import flag_definitions  # noqa: E402
+from simclr_tf.architecture import Architecture  # noqa: E402
+from simclr_tf.checkpoints import Description  # noqa: E402
 from simclr_tf.data.preprocessing import CROP_PROPORTION  # noqa: E402
-from simclr_tf.training.build import build_plain  # noqa: E402
 from simclr_tf.serving.export import export_saved_model  # noqa: E402
+from simclr_tf.training.build import build_plain  # noqa: E402
 from tests.serving.loader import Loader, compile_loader  # noqa: E402
 
 SIZE = 224
@@ -82,23 +80,20 @@ def _make_contenders(
     folder: Path, program: Path, jpegs: list[bytes]
 ) -> dict[str, Callable[[int, int], list[float]]]:
     """Returns functions batch size, requests -> milliseconds of each request."""
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    values(["serving"])
-    config = config_lib.from_flags(values)
-    network = build_plain(config, num_classes=None)
+    description = Description(Architecture(), SIZE, train_mode=None, num_classes=None)
+    network = build_plain(description.architecture)
     paths = [folder / f"{number}.jpg" for number in range(len(jpegs))]
     for path, content in zip(paths, jpegs):
         path.write_bytes(content)
 
     def ours(precision: str) -> Callable[[int, int], list[float]]:
-        given = dataclasses.replace(
-            config, export_precision=precision, model_dir=str(folder / precision)
+        model_dir = str(folder / precision)
+        exported = export_saved_model(
+            network, description, model_dir=model_dir, export_precision=precision, keep=1
         )
-        exported = Path(export_saved_model(network, given, class_names=None, step=0))
-        size = sum(file.stat().st_size for file in exported.rglob("*")) / 1e6
+        size = sum(file.stat().st_size for file in Path(exported).rglob("*")) / 1e6
         print(f"simclr_tf, {precision}: {size:.0f} MB")
-        loader = Loader(program, exported)
+        loader = Loader(program, Path(exported))
 
         def ask(batch: int, requests: int) -> list[float]:
             loader.ask("serving_default", "strings", *paths[:batch], repeats=requests)

@@ -18,6 +18,8 @@ CIFAR_STEM_UP_TO = 32  # pixels; the reference uses the small stem at and below 
 IMAGE_SIZE = Range(1, 4096)  # pixels
 FREEZE_AFTER = Range(-1, 4)  # nothing, the stem, the stem and one to four block groups
 
+PROJECTION_LAYERS = Range(1, 64)
+
 BOUNDS: Mapping[str, Bound] = {
     "resnet_depth": OneOf(RESNET_DEPTHS),
     "width_multiplier": Range(1 / 64, 100.0),  # one channel of the stem's 64
@@ -25,7 +27,7 @@ BOUNDS: Mapping[str, Bound] = {
     "se_ratio": Range(0.0, 1.0),
     "proj_head_mode": OneOf(HEAD_MODES),
     "proj_out_dim": Range(1, 65_536),
-    "num_proj_layers": Range(1, 64),
+    "num_proj_layers": PROJECTION_LAYERS,
 }
 _WHOLE = frozenset(("resnet_depth", "proj_out_dim", "num_proj_layers"))
 
@@ -122,8 +124,9 @@ class Architecture:
         content = content if isinstance(content, dict) else {}
         known = {f.name: f.default for f in dataclasses.fields(cls)}
         optional = {"torch_normalization", "stem_relu"}
-        for name in sorted(known.keys() - optional - content.keys()):
-            raise SettingError(name, "nothing", "must be there")
+        for name in known:
+            if name not in optional and name not in content:
+                raise SettingError(name, "nothing", "must be there")
         values = {name: content[name] for name in known if name in content}
         if isinstance(values.get("torch_normalization"), list):
             values["torch_normalization"] = tuple(values["torch_normalization"])

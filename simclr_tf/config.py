@@ -1,38 +1,24 @@
-"""Flags become one frozen `Config` here. No TensorFlow."""
+"""What was asked, as frozen dataclasses by theme. Flags become one `Config` here. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from simclr_tf import flag_definitions
-from simclr_tf.errors import UserError
+from simclr_tf import flag_definitions, help_page
+from simclr_tf.architecture import Architecture, uses_cifar_stem
+from simclr_tf.errors import SettingError, UserError
 
-RESNET_DEPTHS = (18, 34, 50, 101, 152, 200)
-CIFAR_STEM_UP_TO = 32  # pixels; the reference uses the small stem at and below this size
-
-# What makes a checkpoint's variables what they are; read from the checkpoint when fine-tuning.
-ARCHITECTURE = (
-    "resnet_depth",
-    "width_multiplier",
-    "sk_ratio",
-    "se_ratio",
-    "proj_head_mode",
-    "proj_out_dim",
-    "num_proj_layers",
-    "torch_normalization",
-    "stem_relu",
-)
-# Set by a checkpoint, not by the user.
-NOT_FLAGS = ("explicit", "torch_normalization", "stem_relu")
+# Of an architecture, but not flags: a checkpoint that came from PyTorch sets them.
+_NOT_FLAGS = {"torch_normalization": None, "stem_relu": True}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What was asked. Fields are the flags of `flag_definitions.py`, with their meaning."""
+class Task:
+    """What to do, with which weights, and where."""
 
     train_mode: str
     mode: str
@@ -40,6 +26,16 @@ class Config:
     checkpoint: str | None
     allow_partial_checkpoint: bool
     seed: int
+
+    @property
+    def pretraining(self) -> bool:
+        return self.train_mode == "pretrain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which images, and how they are read."""
+
     dataset: str
     data_dir: str | None
     folder_labels: str
@@ -48,44 +44,91 @@ class Config:
     eval_split: str
     image_size: int
     cache_dataset: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How views are made, and where."""
+
     color_jitter_strength: float
     use_blur: bool
     augment_on: str
-    resnet_depth: int
-    width_multiplier: float
-    sk_ratio: float
-    se_ratio: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm:
+    """How batch statistics are gathered."""
+
     batch_norm_decay: float
     global_bn: bool
-    proj_head_mode: str
-    proj_out_dim: int
-    num_proj_layers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """What pre-training minimizes."""
+
     temperature: float
     hidden_norm: bool
     lineareval_while_pretraining: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimization:
+    """How long, in which batches and by which rule weights are trained."""
+
     train_batch_size: int
     train_epochs: int
     train_steps: int
-    eval_batch_size: int
-    eval_steps: int
     optimizer: str
     learning_rate: float
     learning_rate_scaling: str
     warmup_epochs: float
     weight_decay: float
     momentum: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetuning:
+    """What is trained of a pre-trained network, and what the classifier reads."""
+
     fine_tune_after_block: int
     ft_proj_selector: int
     zero_init_logits_layer: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a network is measured."""
+
+    eval_batch_size: int
+    eval_steps: int
+    eval_name: str | None
     label_fractions: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """When files are written, and how many are kept."""
+
     checkpoint_epochs: int
     checkpoint_steps: int
     keep_checkpoint_max: int
     keep_hub_module_max: int
-    export_precision: str
-    format: str
     train_summary_steps: int
-    eval_name: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """In which form a network is handed on."""
+
+    format: str
+    export_precision: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """Which devices compute, and how."""
+
     precision: str
     strategy: str
     num_virtual_devices: int
@@ -96,73 +139,134 @@ class Config:
     tpu_zone: str | None
     gcp_project: str | None
     master: str | None
-    explicit: frozenset[str] = frozenset()
-    """Names of the flags that the user gave, as against defaults."""
-    torch_normalization: tuple[float, ...] | None = None
-    """Set by a checkpoint that came from PyTorch: the network is laid out as torchvision's, and
-    takes off the mean and divides by the standard deviation of red, green and blue itself."""
-    stem_relu: bool = True
-    """Whether the first normalization is followed by ReLU: not so in what is made of the layers of
-    lightly's ResNetGenerator."""
-
-    @property
-    def pretraining(self) -> bool:
-        return self.train_mode == "pretrain"
 
     @property
     def on_tpu(self) -> bool:
         return self.use_tpu or self.strategy == "tpu"
 
-    @property
-    def cifar_stem(self) -> bool:
-        return self.image_size <= CIFAR_STEM_UP_TO
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What was asked. The fields of its groups are the flags of `flag_definitions.py`."""
+
+    task: Task
+    data: Data
+    augmentation: Augmentation
+    architecture: Architecture
+    batch_norm: BatchNorm
+    loss: Loss
+    optimization: Optimization
+    finetuning: Finetuning
+    evaluation: Evaluation
+    files: Files
+    export: Export
+    hardware: Hardware
+    given: frozenset[str]
+    """Names of the flags that the user gave, as against defaults."""
+
+    def flat(self) -> dict[str, Any]:
+        """Returns the value of every setting by its name."""
+        groups = (getattr(self, name) for name in _CLASSES)
+        values = {k: v for group in groups for k, v in vars(group).items()}
+        del values["cifar_stem"]  # follows from image_size
+        return values
 
     def to_json(self) -> dict[str, Any]:
-        """Returns every field but `explicit`, JSON-serialisable."""
-        fields = dataclasses.asdict(self)
-        del fields["explicit"]
-        # JSON has no tuples: what is read back must equal what was written.
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+        """Returns `flat()` as JSON reads it back: it has no tuples."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in self.flat().items()}
+
+    def replace(self, **changes: Any) -> Config:
+        """Returns a copy with other values of the settings that are named."""
+        return _from_values({**self.flat(), **changes}, self.given)
 
 
-def from_flags(values: flags.FlagValues) -> Config:
-    """Builds the configuration; `validation.check` says whether it can work.
+_CLASSES: dict[str, type] = {
+    "task": Task,
+    "data": Data,
+    "augmentation": Augmentation,
+    "architecture": Architecture,
+    "batch_norm": BatchNorm,
+    "loss": Loss,
+    "optimization": Optimization,
+    "finetuning": Finetuning,
+    "evaluation": Evaluation,
+    "files": Files,
+    "export": Export,
+    "hardware": Hardware,
+}
+
+
+def parse(arguments: Sequence[str]) -> Config:
+    """Builds the configuration of a command line; `validation.check` says whether it can work.
+
+    Args:
+      arguments: `--name=value`, without the name of the program.
 
     Raises:
-      UserError: a list holds something else than numbers.
+      HelpWanted: help is asked for.
+      flags.Error: absl's, for what is no flag or not of its type.
+      UserError: something else than a flag, or a list of something else than numbers.
     """
-    names = [f.name for f in dataclasses.fields(Config) if f.name not in NOT_FLAGS]
-    fields: dict[str, Any] = {name: values[name].value for name in names}
-    fields["model_dir"] = fields["model_dir"] or ""
-    fractions: list[str] = fields["label_fractions"]
-    try:
-        fields["label_fractions"] = tuple(map(float, fractions))
-    except ValueError:
-        raise UserError(
-            f"--label_fractions={','.join(fractions)} must be numbers "
-            "separated by commas, such as 0.01,0.1,1"
-        ) from None
-    return Config(**fields, explicit=frozenset(n for n in names if values[n].present))
-
-
-def defaults() -> Config:
-    """Returns the configuration of a command without flags."""
     values = flags.FlagValues()
     flag_definitions.define(values)
-    values(["simclr_tf"])
-    return from_flags(values)
+    help_page.define(values)
+    extra = values(["simclr_tf", *arguments])[1:]
+    if extra:
+        raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
+    names = [row.name for row in flag_definitions.rows()]
+    given = frozenset(name for name in names if values[name].present)
+    settings: dict[str, Any] = {name: values[name].value for name in names}
+    settings["model_dir"] = settings["model_dir"] or ""
+    fractions: Any = settings["label_fractions"]
+    try:
+        settings["label_fractions"] = tuple(map(float, fractions))
+    except ValueError:
+        raise SettingError(
+            "label_fractions",
+            fractions,
+            "must be numbers separated by commas, such as 0.01,0.1,1",
+        ) from None
+    return _from_values({**settings, **_NOT_FLAGS}, given)
 
 
-def scaled_learning_rate(base: float, scaling: str, batch_size: int) -> float:
-    """Peak learning rate (SimCLR appendix B.1): linear in batch / 256, or sqrt(batch)."""
-    return base * batch_size / 256 if scaling == "linear" else base * math.sqrt(batch_size)
+def from_json(content: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Returns the settings that a stored `to_json` holds, of the types that `config` has.
+
+    Names that this version does not know are left out: another version wrote them.
+
+    Raises:
+      SettingError: a value is of another type.
+    """
+    known = config.flat()
+    settings: dict[str, Any] = {}
+    for name in content.keys() & known.keys():
+        value = content[name]
+        value = tuple(value) if isinstance(value, list) else value
+        if not _alike(value, _default(name)):
+            raise SettingError(name, value, "is of another type than this setting")
+        settings[name] = value
+    return settings
 
 
-def total_steps(train_steps: int, train_epochs: int, examples: int, batch_size: int) -> int:
-    """Steps to train: `train_steps` if given, else the reference's rounding of the epochs."""
-    return train_steps or examples * train_epochs // batch_size + 1
+def _from_values(settings: dict[str, Any], given: frozenset[str]) -> Config:
+    settings = {**settings, "cifar_stem": uses_cifar_stem(settings["image_size"])}
+    groups = {}
+    for name, group in _CLASSES.items():
+        fields = (field.name for field in dataclasses.fields(group))
+        groups[name] = group(**{field: settings.pop(field) for field in fields})
+    if settings:
+        raise TypeError(f"no such settings: {', '.join(sorted(settings))}")
+    return Config(**groups, given=given)
 
 
-def steps_of_epochs(epochs: float, examples: int, batch_size: int) -> int:
-    """Steps of `epochs` epochs, rounded down as the reference's warm-up."""
-    return int(epochs * examples // batch_size)
+def _default(name: str) -> Any:
+    return {**{row.name: row.default for row in flag_definitions.rows()}, **_NOT_FLAGS}[name]
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value that was read from JSON has the type of a default."""
+    if default is None:
+        return value is None or isinstance(value, (str, tuple))
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)

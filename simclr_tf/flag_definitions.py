@@ -1,4 +1,4 @@
-"""Every flag: name, default, meaning, grouped as a user thinks of them.
+"""Every flag, a row each: name, default, meaning, bound, and whether it makes a run what it is.
 
 The flags of the reference TF2 release (google-research/simclr, tf2/run.py) keep their names,
 meanings and defaults; only `use_tpu` differs (off unless asked for). No TensorFlow here, so that
@@ -7,300 +7,466 @@ meanings and defaults; only `use_tpu` differs (off unless asked for). No TensorF
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 from absl import flags
 
+from simclr_tf import architecture, bounds
+from simclr_tf.bounds import Bound, OneOf, Range
 
-def define(values: flags.FlagValues) -> dict[str, list[str]]:
-    """Defines all flags on `values` and returns their names by theme, in the order of `--help`."""
-    groups: dict[str, list[str]] = {}
-    kinds: dict[str, Callable] = {
-        "bool": flags.DEFINE_bool,
-        "int": flags.DEFINE_integer,
-        "float": flags.DEFINE_float,
-        "str": flags.DEFINE_string,
-        "floats": flags.DEFINE_list,
+_AT_LEAST_0 = Range(0.0)
+_FRACTION = Range(0.0, 1.0, below_high=True)
+# Numbers of images, steps and files, none of which comes near: beyond, TensorFlow's numbers end.
+_COUNT = Range(0, 1_000_000_000)
+_BATCH = Range(1, 1_000_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A row.
+
+    Attributes:
+      name: without dashes.
+      default: its type is the flag's; None makes a text that need not be given.
+      text: what it means, for `--help`.
+      bound: what its value, or each of its values, must be; None for what anything may be.
+      identity: whether another value makes another run. False: it says how a run is executed,
+        measured or kept, and may change when the run is continued.
+    """
+
+    name: str
+    default: Any
+    text: str
+    bound: Bound | None = None
+    identity: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Flags that belong together.
+
+    Attributes:
+      name: of the field of `config.Config` that holds their values.
+      title: on the help page.
+      flags: its rows.
+    """
+
+    name: str
+    title: str
+    flags: tuple[Flag, ...]
+
+
+def rows() -> Iterator[Flag]:
+    """Yields the rows of all groups."""
+    for group in GROUPS:
+        yield from group.flags
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines all flags on `values`."""
+    kinds: dict[type, Any] = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        type(None): flags.DEFINE_string,
+        tuple: flags.DEFINE_list,
     }
-    for theme, rows in _FLAGS.items():
-        groups[theme] = [row[0] for row in rows]
-        for name, kind, default, text in rows:
-            if isinstance(kind, list):
-                flags.DEFINE_enum(name, default, kind, text, flag_values=values)
-            else:
-                kinds[kind](name, default, text, flag_values=values)
-    flags.DEFINE_bool("help", False, "Show this page.", flag_values=values)
-    return groups
+    for row in rows():
+        if isinstance(row.bound, OneOf) and isinstance(row.default, str):
+            choices = list(row.bound.values)
+            flags.DEFINE_enum(row.name, row.default, choices, row.text, flag_values=values)
+            continue
+        default = list(map(str, row.default)) if isinstance(row.default, tuple) else row.default
+        kinds[type(row.default)](row.name, default, row.text, flag_values=values)
 
 
-def help_text(values: flags.FlagValues, groups: dict[str, list[str]]) -> str:
-    """Returns the `--help` page."""
-    lines = [
-        "SimCLR for TensorFlow: pre-train, evaluate, fine-tune and export image encoders.",
-        "",
-        "  python -m simclr_tf.run --train_mode=pretrain --dataset=cifar10 --image_size=32 ...",
-        "  python -m simclr_tf.run --train_mode=finetune --checkpoint=runs/NAME ...",
-        "  python -m simclr_tf.run --flagfile=flags/RECIPE.flags [--any_flag=overrides]",
-    ]
-    for theme, names in groups.items():
-        lines += ["", f"{theme}:"]
-        for name in names:
-            flag = values[name]
-            default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
-            shown = f" Default: {default}." if default is not None else ""
-            lines.append(f"  --{name}")
-            lines += textwrap.wrap(
-                flag.help + shown, 92, initial_indent=" " * 6, subsequent_indent=" " * 6
-            )
-    return "\n".join(lines)
+def _architecture(name: str, default: Any, text: str) -> Flag:
+    return Flag(name, default, text, architecture.BOUNDS[name])
 
 
-_FLAGS: dict[str, list[tuple]] = {
-    "What to do": [
+GROUPS = (
+    Group(
+        "task",
+        "What to do",
         (
-            "train_mode",
-            ["pretrain", "finetune"],
-            "pretrain",
-            "pretrain: contrastive, without labels. finetune: supervised, from --checkpoint.",
+            Flag(
+                "train_mode",
+                "pretrain",
+                "pretrain: contrastive, without labels. finetune: supervised, from --checkpoint.",
+                OneOf(("pretrain", "finetune")),
+            ),
+            Flag(
+                "mode",
+                "train",
+                "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
+                "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
+                "regression on the features of --checkpoint; show_views: a picture of augmented "
+                "pairs; export: --checkpoint as SavedModel or in another --format.",
+                OneOf(("train", "eval", "train_then_eval", "probe", "show_views", "export")),
+                identity=False,
+            ),
+            Flag(
+                "model_dir",
+                None,
+                "Where the run's files go. Started again with the same flags, a run there "
+                "continues. If not given, a new folder under runs/ is made.",
+                identity=False,
+            ),
+            Flag(
+                "checkpoint",
+                None,
+                "Where weights come from: a SavedModel folder, a checkpoint path (.../ckpt-100) or "
+                "another run's model_dir; of this package or the reference release. Used unless "
+                "--model_dir already holds a checkpoint.",
+            ),
+            Flag(
+                "allow_partial_checkpoint",
+                False,
+                "Whether to take from --checkpoint what fits, and list what does not. Flags then "
+                "decide about the network where they contradict it.",
+                identity=False,
+            ),
+            Flag(
+                "seed",
+                0,
+                "Seed of initial weights, data order and augmentation.",
+                Range(0, 2**32 - 1),
+            ),
         ),
+    ),
+    Group(
+        "data",
+        "Data",
         (
-            "mode",
-            ["train", "eval", "train_then_eval", "probe", "show_views", "export"],
-            "train",
-            "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
-            "--checkpoint's classifier once; "
-            "train_then_eval; probe: kNN and logistic regression on the features of --checkpoint; "
-            "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or in "
-            "another --format.",
+            Flag(
+                "dataset",
+                "imagenet2012",
+                "Name of a TFDS image data set (cifar10, fashion_mnist, imagenet2012, ...), or "
+                "digits, which is bundled. folder:/PATH: your own pictures, in any tree of "
+                "folders.",
+            ),
+            Flag("data_dir", None, "Directory where dataset is stored.", identity=False),
+            Flag(
+                "folder_labels",
+                "none",
+                "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or "
+                "a CSV file with the header path,label and paths relative to /PATH.",
+            ),
+            Flag(
+                "on_bad_image",
+                "skip",
+                "What to do about a file of --dataset=folder:/PATH that cannot be read. skip: go "
+                "on, and name it in bad_images.txt in --model_dir; fail: stop.",
+                OneOf(("skip", "fail")),
+                identity=False,
+            ),
+            Flag("train_split", "train", "Split for training, in TFDS syntax (train[:10%])."),
+            Flag(
+                "eval_split",
+                "validation",
+                "Split for evaluation, in TFDS syntax.",
+                identity=False,
+            ),
+            Flag(
+                "image_size",
+                224,
+                "Input image size in pixels; 32 and below use the CIFAR stem.",
+                architecture.IMAGE_SIZE,
+            ),
+            Flag(
+                "cache_dataset",
+                False,
+                "Whether to cache the entire dataset, decoded, in memory. Not for ImageNet.",
+            ),
         ),
+    ),
+    Group(
+        "augmentation",
+        "Augmentation",
         (
-            "model_dir",
-            "str",
-            None,
-            "Where the run's files go. Started again with the same flags, a run there continues. "
-            "If not given, a new folder under runs/ is made.",
+            Flag(
+                "color_jitter_strength",
+                1.0,
+                "The strength of color jittering; 0 turns it off.",
+                bounds.COLOR_JITTER_STRENGTH,
+            ),
+            Flag("use_blur", True, "Whether to use Gaussian blur during pretraining."),
+            Flag(
+                "augment_on",
+                "auto",
+                "Where views are made: in the input pipeline, or in the training step, to which "
+                "the host then ships bytes. auto: on the device where that is an accelerator.",
+                OneOf(("auto", "host", "device")),
+                identity=False,
+            ),
         ),
+    ),
+    Group(
+        "architecture",
+        "Encoder and heads",
         (
-            "checkpoint",
-            "str",
-            None,
-            "Where weights come from: a SavedModel folder, a checkpoint path (.../ckpt-100) or "
-            "another run's model_dir; of this package or the reference release. Used unless "
-            "--model_dir already holds a checkpoint.",
+            _architecture("resnet_depth", 50, "Depth of ResNet."),
+            _architecture(
+                "width_multiplier", 1.0, "Multiplier of the network's width; may be a fraction."
+            ),
+            _architecture("sk_ratio", 0.0, "Above 0 enables selective kernels (SimCLRv2: 0.0625)."),
+            _architecture("se_ratio", 0.0, "Above 0 enables squeeze-and-excitation."),
+            _architecture("proj_head_mode", "nonlinear", "How the head projection is done."),
+            _architecture("proj_out_dim", 128, "Number of head projection dimension."),
+            _architecture("num_proj_layers", 3, "Number of non-linear head layers."),
         ),
+    ),
+    Group(
+        "batch_norm",
+        "Batch normalization",
         (
-            "allow_partial_checkpoint",
-            "bool",
-            False,
-            "Whether to take from --checkpoint what fits, and list what does not. Flags then "
-            "decide about the network where they contradict it.",
+            Flag("batch_norm_decay", 0.9, "Batch norm decay parameter.", _FRACTION),
+            Flag(
+                "global_bn",
+                True,
+                "Whether to aggregate batch norm statistics across replicas. Without it a replica "
+                "can tell positives by their shared local statistics.",
+            ),
         ),
-        ("seed", "int", 0, "Seed of initial weights, data order and augmentation."),
-    ],
-    "Data": [
+    ),
+    Group(
+        "loss",
+        "Contrastive loss",
         (
-            "dataset",
-            "str",
-            "imagenet2012",
-            "Name of a TFDS image data set (cifar10, fashion_mnist, imagenet2012, ...), "
-            "or digits, which is bundled. folder:/PATH: your own pictures, in any tree of folders.",
+            Flag(
+                "temperature",
+                0.1,
+                "Temperature parameter for contrastive loss.",
+                bounds.TEMPERATURE,
+            ),
+            Flag("hidden_norm", True, "Whether to normalize projections to unit length."),
+            Flag(
+                "lineareval_while_pretraining",
+                True,
+                "Whether to train a linear classifier on the features while pre-training, behind a "
+                "stop-gradient.",
+            ),
         ),
-        ("data_dir", "str", None, "Directory where dataset is stored."),
+    ),
+    Group(
+        "optimization",
+        "Length, batch and optimizer",
         (
-            "folder_labels",
-            "str",
-            "none",
-            "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or a "
-            "CSV file with the header path,label and paths relative to /PATH.",
+            Flag("train_batch_size", 512, "Images per step, over all replicas.", _BATCH),
+            Flag("train_epochs", 100, "Number of epochs to train for.", _COUNT),
+            Flag("train_steps", 0, "Number of steps to train for. Overrides train_epochs.", _COUNT),
+            Flag(
+                "optimizer",
+                "lars",
+                "Optimizer to use. lamb needs tensorflow-addons (Python 3.10 or 3.11).",
+                bounds.OPTIMIZERS,
+            ),
+            Flag(
+                "learning_rate",
+                0.3,
+                "Initial learning rate per batch size of 256.",
+                Range(0.0, above_low=True),
+            ),
+            Flag(
+                "learning_rate_scaling",
+                "linear",
+                "Scaled learning rate: linear, learning_rate * batch / 256; sqrt, learning_rate * "
+                "sqrt(batch).",
+                OneOf(("linear", "sqrt")),
+            ),
+            Flag("warmup_epochs", 10.0, "Number of epochs of linear warm-up.", _AT_LEAST_0),
+            Flag("weight_decay", 1e-6, "Amount of weight decay to use.", _AT_LEAST_0),
+            Flag("momentum", 0.9, "Momentum parameter.", _FRACTION),
         ),
+    ),
+    Group(
+        "finetuning",
+        "Fine-tuning",
         (
-            "on_bad_image",
-            ["skip", "fail"],
-            "skip",
-            "What to do about a file of --dataset=folder:/PATH that cannot be read. skip: go on, "
-            "and name it in bad_images.txt in --model_dir; fail: stop.",
+            Flag(
+                "fine_tune_after_block",
+                -1,
+                "The block after which layers are trained. -1: everything; 0: all after the stem; "
+                "4: the classifier only (linear evaluation).",
+                architecture.FREEZE_AFTER,
+            ),
+            Flag(
+                "ft_proj_selector",
+                0,
+                "Which layer of the projection head the classifier reads. 0: none, the encoder's "
+                "features; -1: the final layer.",
+                Range(-1, architecture.PROJECTION_LAYERS.high),
+            ),
+            Flag("zero_init_logits_layer", False, "Whether the classifier starts at zero."),
         ),
-        ("train_split", "str", "train", "Split for training, in TFDS syntax (train[:10%])."),
-        ("eval_split", "str", "validation", "Split for evaluation, in TFDS syntax."),
-        ("image_size", "int", 224, "Input image size; 32 and below use the CIFAR stem."),
+    ),
+    Group(
+        "evaluation",
+        "Evaluation and probe",
         (
-            "cache_dataset",
-            "bool",
-            False,
-            "Whether to cache the entire dataset, decoded, in memory. Not for ImageNet.",
+            Flag(
+                "eval_batch_size",
+                256,
+                "Batch size for eval, over all replicas.",
+                _BATCH,
+                identity=False,
+            ),
+            Flag(
+                "eval_steps",
+                0,
+                "Number of steps to eval for. 0: the whole split.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "eval_name",
+                None,
+                "Name for eval: its events go to eval_NAME/ in model_dir.",
+                identity=False,
+            ),
+            Flag(
+                "label_fractions",
+                (0.01, 0.1, 1.0),
+                "Fractions of --train_split's labels that --mode=probe fits on, class-balanced.",
+                Range(0.0, 1.0, above_low=True),
+                identity=False,
+            ),
         ),
-    ],
-    "Augmentation": [
-        ("color_jitter_strength", "float", 1.0, "The strength of color jittering; 0 turns it off."),
-        ("use_blur", "bool", True, "Whether to use Gaussian blur during pretraining."),
+    ),
+    Group(
+        "files",
+        "Checkpoints and logs",
         (
-            "augment_on",
-            ["auto", "host", "device"],
-            "auto",
-            "Where views are made: in the input pipeline, or in the training step, to which the "
-            "host then ships bytes. auto: on the device where that is an accelerator.",
+            Flag(
+                "checkpoint_epochs",
+                1,
+                "Number of epochs between checkpoints.",
+                Range(1, 1_000_000_000),
+                identity=False,
+            ),
+            Flag(
+                "checkpoint_steps",
+                0,
+                "Number of steps between checkpoints, if above 0.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "keep_checkpoint_max",
+                5,
+                "Maximum number of checkpoints to keep. 0: all.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "keep_hub_module_max",
+                1,
+                "Maximum number of SavedModels to keep. 0: all. One that was the newest until a "
+                "minute ago stays until the next export: a server may be loading it.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "train_summary_steps",
+                100,
+                "Steps between TensorBoard summaries of training. 0: at checkpoints only.",
+                _COUNT,
+                identity=False,
+            ),
         ),
-    ],
-    "Encoder and heads": [
-        ("resnet_depth", "int", 50, "Depth of ResNet: 18, 34, 50, 101, 152 or 200."),
-        ("width_multiplier", "float", 1.0, "Multiplier of the network's width; may be a fraction."),
-        ("sk_ratio", "float", 0.0, "Above 0 enables selective kernels (SimCLRv2: 0.0625)."),
-        ("se_ratio", "float", 0.0, "Above 0 enables squeeze-and-excitation."),
-        ("batch_norm_decay", "float", 0.9, "Batch norm decay parameter."),
+    ),
+    Group(
+        "export",
+        "Export",
         (
-            "global_bn",
-            "bool",
-            True,
-            "Whether to aggregate batch norm statistics across replicas. Without it a replica "
-            "can tell positives by their shared local statistics.",
+            Flag(
+                "format",
+                "saved_model",
+                "What --mode=export writes. saved_model: for TensorFlow Serving; tflite: "
+                "TensorFlow Lite, built-in operations only; onnx: needs pip install '.[onnx]'.",
+                OneOf(("saved_model", "tflite", "onnx")),
+                identity=False,
+            ),
+            Flag(
+                "export_precision",
+                "float32",
+                "How SavedModels store weights; they compute in float32. bfloat16 halves the file.",
+                OneOf(("float32", "bfloat16")),
+                identity=False,
+            ),
         ),
+    ),
+    Group(
+        "hardware",
+        "Hardware",
         (
-            "proj_head_mode",
-            ["none", "linear", "nonlinear"],
-            "nonlinear",
-            "How the head projection is done.",
+            Flag(
+                "precision",
+                "float32",
+                "Compute type; weights and the loss stay float32. bfloat16 pays on TPUs, recent "
+                "GPUs and CPUs with AMX.",
+                OneOf(("float32", "bfloat16")),
+            ),
+            Flag(
+                "strategy",
+                "auto",
+                "How devices share a batch. one_device; mirrored: all GPUs of this machine, or its "
+                "virtual devices; multi_worker: the machines that the environment's TF_CONFIG "
+                "lists. auto: tpu with --use_tpu, multi_worker with TF_CONFIG, mirrored where "
+                "there are several devices, else one_device.",
+                OneOf(("auto", "one_device", "mirrored", "multi_worker", "tpu")),
+                identity=False,
+            ),
+            Flag(
+                "num_virtual_devices",
+                1,
+                "Splits the CPU into so many devices, to try out on one machine what several do.",
+                Range(1, 128),
+                identity=False,
+            ),
+            Flag(
+                "steps_per_loop",
+                0,
+                "Steps that a device takes before the host looks at it again; summaries and "
+                "checkpoints wait for that. 0: --train_summary_steps on TPUs, else 1.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "jit_compile",
+                False,
+                "Whether XLA compiles the training step of one device, or of several GPUs. TPUs "
+                "always do; on CPUs it is slower.",
+                identity=False,
+            ),
+            Flag("use_tpu", False, "Whether to run on TPU: --strategy=tpu.", identity=False),
+            Flag(
+                "tpu_name",
+                None,
+                "The Cloud TPU: its name, or a grpc://ip.address:8470 url.",
+                identity=False,
+            ),
+            Flag(
+                "tpu_zone",
+                None,
+                "GCE zone of the Cloud TPU, if it cannot be detected.",
+                identity=False,
+            ),
+            Flag(
+                "gcp_project",
+                None,
+                "Project of the Cloud TPU, if it cannot be detected.",
+                identity=False,
+            ),
+            Flag(
+                "master",
+                None,
+                "Address of the TensorFlow master, if there is no tpu_name.",
+                identity=False,
+            ),
         ),
-        ("proj_out_dim", "int", 128, "Number of head projection dimension."),
-        ("num_proj_layers", "int", 3, "Number of non-linear head layers."),
-    ],
-    "Contrastive loss": [
-        ("temperature", "float", 0.1, "Temperature parameter for contrastive loss."),
-        ("hidden_norm", "bool", True, "Whether to normalise projections to unit length."),
-        (
-            "lineareval_while_pretraining",
-            "bool",
-            True,
-            "Whether to train a linear classifier on the features while pre-training, behind a "
-            "stop-gradient.",
-        ),
-    ],
-    "Length and batch": [
-        ("train_batch_size", "int", 512, "Images per step, over all replicas."),
-        ("train_epochs", "int", 100, "Number of epochs to train for."),
-        ("train_steps", "int", 0, "Number of steps to train for. Overrides train_epochs."),
-        ("eval_batch_size", "int", 256, "Batch size for eval, over all replicas."),
-        ("eval_steps", "int", 0, "Number of steps to eval for. 0: the whole split."),
-    ],
-    "Optimizer": [
-        (
-            "optimizer",
-            ["momentum", "adam", "lars", "lamb", "adamw"],
-            "lars",
-            "Optimizer to use. lamb needs tensorflow-addons (Python 3.10 or 3.11).",
-        ),
-        ("learning_rate", "float", 0.3, "Initial learning rate per batch size of 256."),
-        (
-            "learning_rate_scaling",
-            ["linear", "sqrt"],
-            "linear",
-            "Scaled learning rate: linear, learning_rate * batch / 256; sqrt, learning_rate * "
-            "sqrt(batch).",
-        ),
-        ("warmup_epochs", "float", 10.0, "Number of epochs of linear warm-up."),
-        ("weight_decay", "float", 1e-6, "Amount of weight decay to use."),
-        ("momentum", "float", 0.9, "Momentum parameter."),
-    ],
-    "Fine-tuning": [
-        (
-            "fine_tune_after_block",
-            "int",
-            -1,
-            "The block after which layers are trained. -1: everything; 0: all after the stem; "
-            "4: the classifier only (linear evaluation).",
-        ),
-        (
-            "ft_proj_selector",
-            "int",
-            0,
-            "Which layer of the projection head the classifier reads. 0: none, the encoder's "
-            "features; -1: the final layer.",
-        ),
-        ("zero_init_logits_layer", "bool", False, "Whether the classifier starts at zero."),
-    ],
-    "Probe": [
-        (
-            "label_fractions",
-            "floats",
-            ["0.01", "0.1", "1"],
-            "Fractions of --train_split's labels that --mode=probe fits on, class-balanced.",
-        ),
-    ],
-    "Export": [
-        (
-            "format",
-            ["saved_model", "tflite", "onnx"],
-            "saved_model",
-            "What --mode=export writes. saved_model: for TensorFlow Serving; tflite: TensorFlow "
-            "Lite, built-in operations only; onnx: needs pip install '.[onnx]'.",
-        ),
-        (
-            "export_precision",
-            ["float32", "bfloat16"],
-            "float32",
-            "How SavedModels store weights; they compute in float32. bfloat16 halves the file.",
-        ),
-    ],
-    "Checkpoints and logs": [
-        ("checkpoint_epochs", "int", 1, "Number of epochs between checkpoints."),
-        ("checkpoint_steps", "int", 0, "Number of steps between checkpoints, if above 0."),
-        ("keep_checkpoint_max", "int", 5, "Maximum number of checkpoints to keep."),
-        (
-            "keep_hub_module_max",
-            "int",
-            1,
-            "Maximum number of SavedModels to keep. 0: all. One that was the newest until a minute "
-            "ago stays until the next export: a server may be loading it.",
-        ),
-        (
-            "train_summary_steps",
-            "int",
-            100,
-            "Steps between TensorBoard summaries of training. 0: at checkpoints only.",
-        ),
-        ("eval_name", "str", None, "Name for eval: its events go to eval_NAME/ in model_dir."),
-    ],
-    "Hardware": [
-        (
-            "precision",
-            ["float32", "bfloat16"],
-            "float32",
-            "Compute type; weights and the loss stay float32. bfloat16 pays on TPUs, recent GPUs "
-            "and CPUs with AMX.",
-        ),
-        (
-            "strategy",
-            ["auto", "one_device", "mirrored", "multi_worker", "tpu"],
-            "auto",
-            "How devices share a batch. one_device; mirrored: all GPUs of this machine, or its "
-            "virtual devices; multi_worker: the machines that the environment's TF_CONFIG lists. "
-            "auto: tpu with --use_tpu, multi_worker with TF_CONFIG, mirrored where there are "
-            "several devices, else one_device.",
-        ),
-        (
-            "num_virtual_devices",
-            "int",
-            1,
-            "Splits the CPU into so many devices, to try out on one machine what several do.",
-        ),
-        (
-            "steps_per_loop",
-            "int",
-            0,
-            "Steps that a device takes before the host looks at it again; summaries and "
-            "checkpoints wait for that. 0: --train_summary_steps on TPUs, else 1.",
-        ),
-        (
-            "jit_compile",
-            "bool",
-            False,
-            "Whether XLA compiles the training step of one device, or of several GPUs. TPUs "
-            "always do; on CPUs it is slower.",
-        ),
-        ("use_tpu", "bool", False, "Whether to run on TPU: --strategy=tpu."),
-        ("tpu_name", "str", None, "The Cloud TPU: its name, or a grpc://ip.address:8470 url."),
-        ("tpu_zone", "str", None, "GCE zone of the Cloud TPU, if it cannot be detected."),
-        ("gcp_project", "str", None, "Project of the Cloud TPU, if it cannot be detected."),
-        ("master", "str", None, "Address of the TensorFlow master, if there is no tpu_name."),
-    ],
-}
+    ),
+)

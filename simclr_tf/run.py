@@ -3,52 +3,57 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
+from simclr_tf import compat, help_page, validation
 from simclr_tf import config as config_lib
-from simclr_tf import flag_definitions, compat, validation
-from simclr_tf.errors import Preempted, UserError
+from simclr_tf.errors import Preempted, UserError, print_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status.
 
     Returns:
-      0; 2 for bad input; 75 if another machine of the run is gone; 130 if stopped by hand; 143 if
-      stopped by SIGTERM, with the state saved.
+      0; 2 for bad input; 75 if another machine of the run is gone; 130 if stopped by hand; 141 if
+      nobody reads what it prints any more; 143 if stopped by SIGTERM, with the state saved.
     """
-    values = flags.FlagValues()
-    groups = flag_definitions.define(values)
     try:
-        extra = values(list(argv or sys.argv))[1:]
-        if values["help"].value:
-            print(flag_definitions.help_text(values, groups))
-            return 0
-        if extra:
-            raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
-        config = config_lib.from_flags(values)
+        status = _main(list(argv or sys.argv))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Python would complain once more when it flushes what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what a shell reports of a process that SIGPIPE ended
+    finally:
+        # Ends pipelines that an error's traceback has kept: a thread of TensorFlow's that calls
+        # Python while it shuts down would abort the process.
+        gc.collect()
+
+
+def _main(argv: list[str]) -> int:
+    try:
+        config = config_lib.parse(argv[1:])
         validation.check(config)
         compat.import_tensorflow()
         # TensorFlow is imported here, after parsing, so that --help and a flag error are immediate.
         from simclr_tf import workflows
 
         workflows.run(config)
+    except help_page.HelpWanted as page:
+        print(page)
     except Preempted as stop:
         print(f"\n{stop}", file=sys.stderr)
         return stop.status
     except (flags.Error, UserError) as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        return getattr(error, "status", UserError.status)
+        return print_error(error)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    finally:
-        # Ends pipelines that an error's traceback has kept: a thread of TensorFlow's that calls
-        # Python while it shuts down would abort the process.
-        gc.collect()
     return 0
 
 

@@ -9,11 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
 
-from simclr_tf import run_identity, flag_definitions
 from simclr_tf import config as config_lib
-from simclr_tf.errors import UserError
+from simclr_tf import flag_definitions
 from simclr_tf.run import main
 
 pytestmark = pytest.mark.smoke
@@ -82,23 +80,20 @@ IMAGENET_COMMAND = """--train_mode=pretrain --train_batch_size=4096 --train_epoc
 
 
 def parse(command: str = "") -> config_lib.Config:
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    values(["simclr_tf", *shlex.split(command)])
-    return config_lib.from_flags(values)
+    return config_lib.parse(shlex.split(command))
 
 
 @pytest.mark.parametrize("name", REFERENCE_DEFAULTS)
 def test_reference_flag_keeps_its_default(name: str) -> None:
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    assert values[name].default == REFERENCE_DEFAULTS[name]
+    defaults = {row.name: row.default for row in flag_definitions.rows()}
+    assert defaults[name] == REFERENCE_DEFAULTS[name]
 
 
 def test_reference_readme_commands_parse() -> None:
     cifar, imagenet = parse(CIFAR_COMMAND), parse(IMAGENET_COMMAND)
-    assert (cifar.dataset, cifar.train_epochs, cifar.use_blur) == ("cifar10", 1000, False)
-    assert (imagenet.use_tpu, imagenet.train_summary_steps) == (True, 0)
+    assert (cifar.data.dataset, cifar.augmentation.use_blur) == ("cifar10", False)
+    assert cifar.optimization.train_epochs == 1000
+    assert (imagenet.hardware.use_tpu, imagenet.files.train_summary_steps) == (True, 0)
 
 
 @pytest.mark.parametrize("flag", ["--help", "--temperature=-1", "--no_such_flag"])
@@ -195,20 +190,3 @@ def test_bad_run_is_one_line_and_touches_nothing(command, expected, run, tmp_pat
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def test_width_and_learning_rate_arithmetic() -> None:
-    assert config_lib.scaled_learning_rate(0.3, "linear", 4096) == pytest.approx(4.8)
-    assert config_lib.scaled_learning_rate(0.075, "sqrt", 4096) == pytest.approx(4.8)
-    assert config_lib.total_steps(0, 100, 50_000, 512) == 9766  # golden/numerics.json
-    assert config_lib.total_steps(7, 100, 50_000, 512) == 7
-    assert config_lib.steps_of_epochs(10, 50_000, 512) == 976
-
-
-def test_run_identity() -> None:
-    stored = parse("--dataset=digits --resnet_depth=18").to_json()
-    run_identity.check_same_run(parse("--dataset=digits --resnet_depth=18 --eval_name=b"), stored)
-    adopted = run_identity.adopt_run(parse("--mode=eval --model_dir=x"), stored)
-    assert (adopted.dataset, adopted.resnet_depth, adopted.mode) == ("digits", 18, "eval")
-    with pytest.raises(UserError, match="resnet_depth=18, not 34"):
-        run_identity.adopt_run(parse("--mode=eval --model_dir=x --resnet_depth=34"), stored)

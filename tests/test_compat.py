@@ -42,7 +42,7 @@ def test_keras_2_is_asked_for_where_it_is_not_the_default(installed, legacy, mon
 def test_libtpu_is_loaded_only_beside_a_tpu(chips, given, expected, monkeypatch, tmp_path) -> None:
     for name in chips:
         (tmp_path / name).touch()
-    monkeypatch.setattr(stack, "_TPU_CHIPS", (f"{tmp_path}/accel*", f"{tmp_path}/vfio/[0-9]*"))
+    monkeypatch.setattr(compat, "_TPU_CHIPS", (f"{tmp_path}/accel*", f"{tmp_path}/vfio/[0-9]*"))
     monkeypatch.setenv("TPU_LOAD_LIBRARY", given or "")
     if given is None:
         monkeypatch.delenv("TPU_LOAD_LIBRARY")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 
-from simclr_tf import config as config_lib
-from simclr_tf import flag_definitions
-from simclr_tf.augmentation import ViewPipeline
-from simclr_tf.workflows.pretrain import contrastive_views
-from simclr_tf.workflows.session import build_compiled, open_session
+from simclr_tf.config import parse
+from simclr_tf.runs.networks import build_simclr
+from simclr_tf.runs.preparation import prepare
+from simclr_tf.runs.training import compile_network
 from tests import processes
 from tests.conftest import TINY
 
@@ -55,13 +52,11 @@ def nodes_of(graph: tf.Graph) -> Iterator[tf.compat.v1.NodeDef]:
 @pytest.mark.parametrize("size", [8, 40])
 def test_step_holds_nothing_that_a_tpu_lacks(size: int, tmp_path: Path) -> None:
     """Whole images of one size at 8 px; crops at 40 px, where jitter and blur are in the step."""
-    values = flags.FlagValues()
-    flag_definitions.define(values)
     command = [*TINY, f"--image_size={size}", "--color_jitter_strength=1", "--use_blur"]
-    values(["simclr_tf", *shlex.split(" ".join(command)), f"--model_dir={tmp_path}"])
-    session = open_session(config_lib.from_flags(values))
-    model = build_compiled(session)
-    model.finish_views = ViewPipeline(contrastive_views(session.config), on_device=True).finish
+    run = prepare(parse([*command, f"--model_dir={tmp_path}"]))
+    with run.strategy.scope():
+        model = build_simclr(run.config, run.plan.num_classes)
+        compile_network(model, run)
     images = {
         8: {"images": tf.TensorSpec([16, 8, 8, 3], tf.uint8)},
         40: {"crops": tf.TensorSpec([16, 2, 40, 40, 3], tf.uint8)},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints.convert_pytorch import convert
+from simclr_tf.convert_pytorch.convert import convert
 from tests.checkpoints.reference_release import images_of
 from tests.checkpoints.small import save, small_network
 from tests.checkpoints.test_reference_release import GOLDEN, write_tf2
@@ -122,7 +122,7 @@ def test_flags_against_the_checkpoint(flag, words, run, tmp_path, capsys) -> Non
         return  # what follows is the same
     assert run(*flags, "--allow_partial_checkpoint", tiny=False) == 0
     said = capsys.readouterr().out
-    assert "left as initialised or unread, " in said
+    assert "left as initialized or unread, " in said
     assert json.loads((out / "config.json").read_text())[flag[2:].split("=")[0]] == float(
         flag.split("=")[1]
     )

@@ -1,18 +1,16 @@
 """Checkpoints that say what they are, and loading that accounts for every variable."""
 
-from simclr_tf.checkpoints.description import make_metadata
+from simclr_tf.checkpoints.description import Description
 from simclr_tf.checkpoints.restore import compare, restore_parts
 from simclr_tf.checkpoints.stored_weights import StoredWeights, find_weights
-from simclr_tf.training.training_state import TrainingState
 from simclr_tf.checkpoints.variables import assign_parts, read_parts, variables_by_path
 
 __all__ = [
+    "Description",
     "StoredWeights",
-    "TrainingState",
     "assign_parts",
     "compare",
     "find_weights",
-    "make_metadata",
     "read_parts",
     "restore_parts",
     "variables_by_path",

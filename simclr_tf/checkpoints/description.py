@@ -2,108 +2,154 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from simclr_tf.checkpoints.infer_architecture import Shapes, contradictions
-from simclr_tf.config import ARCHITECTURE, RESNET_DEPTHS, Config
-from simclr_tf.errors import UserError
+from simclr_tf.architecture import IMAGE_SIZE, Architecture
+from simclr_tf.bounds import OneOf, Range
+from simclr_tf.checkpoints.infer_architecture import CLASSIFIER, Shapes, contradictions
+from simclr_tf.errors import SettingError, UserError
 
 FILE_NAME = "simclr.json"
 FORMAT = 2  # 1, which is read too, has no torch_normalization and no stem_relu
 READABLE = (1, FORMAT)
+TRAIN_MODES = ("pretrain", "finetune")
 
 
-def make_metadata(config: Config, *, num_classes: int | None) -> dict[str, Any]:
-    """Returns the JSON-serialisable description of the network that `config` trains.
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a simclr.json says.
 
-    Args:
-      config: the resolved configuration.
-      num_classes: classes of the supervised head, None without one.
+    Attributes:
+      architecture: of the network.
+      image_size: pixels; what it was trained on.
+      train_mode: `pretrain` or `finetune`, None where it is not known.
+      num_classes: of the supervised head, None without one.
+      projection_selector: which layer the supervised head reads; see `Network`.
+      dataset: what it was trained on, None where it is not known.
+      class_names: of the supervised head, None where they are not known.
+      step: to which it was trained, None where the name of the checkpoint says so.
     """
-    return {
-        "format": FORMAT,
-        "train_mode": config.train_mode,
-        "architecture": {
-            **{name: getattr(config, name) for name in ARCHITECTURE},
-            "cifar_stem": config.cifar_stem,
-        },
-        "preprocessing": {"image_size": config.image_size, "value_range": [0.0, 1.0]},
-        "supervised_head": (
-            None
-            if num_classes is None
-            else {"num_classes": num_classes, "ft_proj_selector": config.ft_proj_selector}
-        ),
-        "dataset": config.dataset,
-    }
 
+    architecture: Architecture
+    image_size: int
+    train_mode: str | None
+    num_classes: int | None
+    projection_selector: int = 0
+    dataset: str | None = None
+    class_names: tuple[str, ...] | None = None
+    step: int | None = None
 
-def check_metadata(content: Any, shapes: Shapes, path: str) -> dict[str, Any]:
-    """Returns the content of a simclr.json in the current format.
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of a simclr.json; class names and step only if there are any."""
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "train_mode": self.train_mode,
+            "architecture": self.architecture.to_json(),
+            "preprocessing": {"image_size": self.image_size, "value_range": [0.0, 1.0]},
+            "supervised_head": (
+                None
+                if self.num_classes is None
+                else {
+                    "num_classes": self.num_classes,
+                    "ft_proj_selector": self.projection_selector,
+                }
+            ),
+            "dataset": self.dataset,
+        }
+        if self.class_names is not None:
+            content["class_names"] = list(self.class_names)
+        if self.step is not None:
+            content["step"] = self.step
+        return content
 
-    Args:
-      content: what the file holds.
-      shapes: of the variables beside it, by path.
-      path: of the file, for messages.
+    @classmethod
+    def from_json(cls, content: Any, *, shapes: Shapes, path: str) -> Description:
+        """Returns what a simclr.json of any readable format says, checked.
 
-    Raises:
-      UserError: it is of another format, says nothing sensible, or describes other variables.
-    """
-    if not isinstance(content, dict) or content.get("format") not in READABLE:
-        found = content.get("format") if isinstance(content, dict) else None
-        raise UserError(
-            f"{path} has format {found}, this version of simclr_tf reads formats "
-            f"{' and '.join(map(str, READABLE))}; update simclr_tf, or train again"
+        Args:
+          content: what the file holds.
+          shapes: of the variables beside it, by path.
+          path: of the file, for messages.
+
+        Raises:
+          UserError: it is of another format, says what cannot be, or describes other variables.
+        """
+        stated = content.get("format") if isinstance(content, dict) else None
+        if stated not in READABLE:
+            raise UserError(
+                f"{path} has format {_shown(stated)}, this version of simclr_tf reads formats "
+                f"{' and '.join(map(str, READABLE))}; update simclr_tf, or train again"
+            )
+        try:
+            found = cls._parse(content)
+        except SettingError as error:
+            raise UserError(
+                f"{path} says {error.field}={_shown(error.value)}, which cannot be; it is "
+                "damaged, copy it again"
+            ) from None
+        for problem in found._contradictions(shapes):
+            raise UserError(f"{path} says {problem}; it is not of these weights, copy both again")
+        return found
+
+    @classmethod
+    def _parse(cls, content: dict[str, Any]) -> Description:
+        """Raises SettingError for the first field that cannot be."""
+        architecture = Architecture.from_json(content.get("architecture"))
+        preprocessing = _take(content, "preprocessing", _is_table) or {}
+        head = _take(content, "supervised_head", _is_table)
+        classes, selector = None, 0
+        if head is not None:
+            classes = _take(head, "num_classes", _whole(Range(1)), needed=True)
+            selector = _take(head, "ft_proj_selector", _is_int) or 0
+        architecture.check_projection_selector(selector)
+        names = _take(content, "class_names", _are_names)
+        return cls(
+            architecture,
+            _take(preprocessing, "image_size", _whole(IMAGE_SIZE), needed=True),
+            train_mode=_take(content, "train_mode", OneOf(TRAIN_MODES).allows),
+            num_classes=classes,
+            projection_selector=selector,
+            dataset=_take(content, "dataset", lambda value: isinstance(value, str)),
+            class_names=None if names is None else tuple(names),
+            step=_take(content, "step", _whole(Range(0))),
         )
-    architecture = content.get("architecture")
-    architecture = architecture if isinstance(architecture, dict) else {}
-    if content["format"] == 1:
-        architecture = {**architecture, "torch_normalization": None, "stem_relu": True}
-    for name in (*ARCHITECTURE, "cifar_stem"):
-        if not _sensible(name, architecture.get(name)):
-            raise _unlikely(path, name, architecture.get(name, "nothing"))
-    if not (architecture["stem_relu"] or architecture["cifar_stem"]):
-        raise _unlikely(path, "stem_relu", False)
-    preprocessing = content.get("preprocessing")
-    size = preprocessing.get("image_size") if isinstance(preprocessing, dict) else None
-    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 4096:
-        raise _unlikely(path, "image_size", size)
-    for problem in contradictions(architecture, shapes):
-        raise UserError(f"{path} says {problem}; it is not of these weights, copy both again")
-    if architecture["torch_normalization"] is not None:
-        architecture["torch_normalization"] = tuple(architecture["torch_normalization"])
-    return {**content, "format": FORMAT, "architecture": architecture}
+
+    def _contradictions(self, shapes: Shapes) -> Iterator[str]:
+        yield from contradictions(self.architecture, shapes)
+        if self.num_classes is not None:
+            there = shapes[CLASSIFIER][-1] if shapes.get(CLASSIFIER) else "none"
+            if there != self.num_classes:
+                yield f"num_classes={self.num_classes}, the checkpoint has {there} ({CLASSIFIER})"
 
 
-def _sensible(name: str, value: Any) -> bool:
-    if name == "resnet_depth":
-        return _is_int(value) and value in RESNET_DEPTHS
-    if name == "proj_head_mode":
-        return value in ("none", "linear", "nonlinear")
-    if name in ("cifar_stem", "stem_relu"):
-        return isinstance(value, bool)
-    if name == "torch_normalization":
-        return value is None or (
-            isinstance(value, list)
-            and len(value) == 6
-            and all(map(_is_number, value))
-            and min(value[3:]) > 0
-        )
-    if name in ("proj_out_dim", "num_proj_layers"):
-        return _is_int(value) and value >= 1
-    if name == "width_multiplier":
-        return _is_number(value) and 0 < value < 100
-    return _is_number(value) and 0 <= value <= 1  # sk_ratio, se_ratio
+def _take(
+    table: dict[str, Any], name: str, holds: Callable[[Any], bool], *, needed: bool = False
+) -> Any:
+    """Returns an entry; None where there is none. Raises SettingError where it cannot be."""
+    value = table.get(name)
+    if (needed or value is not None) and not holds(value):
+        raise SettingError(name, value, "cannot be")
+    return value
+
+
+def _whole(bound: Range) -> Callable[[Any], bool]:
+    return lambda value: _is_int(value) and bound.allows(value)
 
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
-def _unlikely(path: str, name: str, value: Any) -> UserError:
-    shown = str(value)[:40]
-    return UserError(f"{path} says {name}={shown}, which cannot be; it is damaged, copy it again")
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _shown(value: Any) -> str:
+    """Returns the beginning of a value, on one line."""
+    return " ".join(str(value)[:40].split())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from simclr_tf.config import CIFAR_STEM_UP_TO
+from simclr_tf.architecture import CIFAR_STEM_UP_TO, Architecture
 from simclr_tf.errors import UserError
 from simclr_tf.models.blocks import BottleneckBlock, reduced_width, squeezed_width
 from simclr_tf.models.resnet import LAYOUTS, scale_width
@@ -23,8 +23,8 @@ _REDUCE = "excitation/reduce/kernel"
 CLASSIFIER = "supervised_head/dense/kernel"
 
 
-def infer_architecture(shapes: Shapes, source: str) -> dict[str, Any]:
-    """Returns the `architecture` of metadata for a network with these variables.
+def infer_architecture(shapes: Shapes, source: str) -> Architecture:
+    """Returns what a network with these variables is, as far as they tell.
 
     Args:
       shapes: of the variables, by their paths in this package.
@@ -47,60 +47,58 @@ def infer_architecture(shapes: Shapes, source: str) -> dict[str, Any]:
             f"and {', '.join(map(str, blocks))} blocks; variables such as "
             f"{', '.join(sorted(shapes)[:3])}"
         )
-    layers = list(_counted(shapes, f"{PROJECTION}/%d/dense/kernel"))
-    return {
-        "resnet_depth": found[0],
-        "width_multiplier": stem[-1][-1] / 64,
-        "sk_ratio": _sk_ratio(shapes, deep_stem=len(stem) == 3),
-        "se_ratio": _se_ratio(shapes),
-        "proj_head_mode": "nonlinear" if layers else "none",
-        "proj_out_dim": shapes[f"{PROJECTION}/{layers[-1]}/dense/kernel"][-1] if layers else 128,
-        "num_proj_layers": len(layers) or 3,
-        "torch_normalization": None,
-        "stem_relu": True,
-        "cifar_stem": len(stem) == 1 and stem[0][0] == 3,
-    }
+    architecture = Architecture(
+        resnet_depth=found[0],
+        width_multiplier=stem[-1][-1] / 64,
+        sk_ratio=_sk_ratio(shapes, deep_stem=len(stem) == 3),
+        se_ratio=_se_ratio(shapes),
+        cifar_stem=len(stem) == 1 and stem[0][0] == 3,
+        **_projection(shapes),
+    )
+    for problem in architecture.problems():
+        raise UserError(
+            f"{source} holds no ResNet of simclr_tf: {problem.field} {problem.value} "
+            f"{problem.reason}"
+        )
+    return architecture
 
 
-def contradictions(architecture: Mapping[str, Any], shapes: Shapes) -> Iterator[str]:
+def contradictions(architecture: Architecture, shapes: Shapes) -> Iterator[str]:
     """Yields what of a stored `architecture` is not so, each with the variable that shows it.
 
     Called before the network is built: a wrong number could ask for any amount of memory.
     """
     there = infer_architecture(shapes, "the checkpoint")
-    if architecture["resnet_depth"] != there["resnet_depth"]:
+    if architecture.resnet_depth != there.resnet_depth:
         yield _differs("resnet_depth", architecture, there, f"{GROUPS}/...")
     last = max(_counted(shapes, f"{STEM}/%d/kernel", step=2))
-    if architecture["cifar_stem"] != there["cifar_stem"]:
+    if architecture.cifar_stem != there.cifar_stem:
         yield _differs("cifar_stem", architecture, there, f"{STEM}/{last}/kernel")
-    width = architecture["width_multiplier"]
-    if scale_width(64, width) != shapes[f"{STEM}/{last}/kernel"][-1]:
+    channels = scale_width(64, architecture.width_multiplier)
+    if channels != shapes[f"{STEM}/{last}/kernel"][-1]:
         yield _differs("width_multiplier", architecture, there, f"{STEM}/{last}/kernel")
     for name, path, expected in (
         ("sk_ratio", _SQUEEZE, squeezed_width),
         ("se_ratio", _REDUCE, reduced_width),
     ):
-        ratio = architecture[name]
+        ratio = getattr(architecture, name)
         fits = all(expected(n, ratio) == width for n, width in _bottlenecks(shapes, path))
-        if (ratio > 0) != (there[name] > 0) or not fits:
+        if (ratio > 0) != (getattr(there, name) > 0) or not fits:
             yield _differs(name, architecture, there, f"{GROUPS}/3/blocks/0/{path}")
-    layers = {"none": 0, "linear": 1}.get(
-        architecture["proj_head_mode"], architecture["num_proj_layers"]
-    )
-    here = 0 if there["proj_head_mode"] == "none" else there["num_proj_layers"]
+    layers, here = architecture.projection_layers, there.projection_layers
     if layers != here:
         yield f"a projection head of {layers} layers, the checkpoint has {here} ({PROJECTION}/...)"
-    elif layers and architecture["proj_out_dim"] != there["proj_out_dim"]:
+    elif layers and architecture.proj_out_dim != there.proj_out_dim:
         yield _differs("proj_out_dim", architecture, there, f"{PROJECTION}/{layers - 1}/dense")
 
 
-def default_image_size(architecture: Mapping[str, Any]) -> int:
+def default_image_size(architecture: Architecture) -> int:
     """Returns what to assume where a checkpoint does not say on what size it was trained."""
-    return CIFAR_STEM_UP_TO if architecture["cifar_stem"] else 224
+    return CIFAR_STEM_UP_TO if architecture.cifar_stem else 224
 
 
-def _differs(name: str, stated: Mapping[str, Any], there: Mapping[str, Any], path: str) -> str:
-    return f"{name}={stated[name]}, the checkpoint has {there[name]} ({path})"
+def _differs(name: str, stated: Architecture, there: Architecture, path: str) -> str:
+    return f"{name}={getattr(stated, name)}, the checkpoint has {getattr(there, name)} ({path})"
 
 
 def _counted(shapes: Shapes, pattern: str, step: int = 1) -> Iterator[int]:
@@ -116,6 +114,15 @@ def _block_counts(shapes: Shapes) -> tuple[int, ...]:
     for group in _counted(shapes, f"{GROUPS}/%d/blocks/0/conv1/kernel"):
         counts.append(len(list(_counted(shapes, f"{GROUPS}/{group}/blocks/%d/conv1/kernel"))))
     return tuple(counts)
+
+
+def _projection(shapes: Shapes) -> dict[str, Any]:
+    """Returns the fields of the projection head: `none`, or a nonlinear one that is like it."""
+    layers = len(list(_counted(shapes, f"{PROJECTION}/%d/dense/kernel")))
+    if not layers:
+        return {"proj_head_mode": "none"}
+    last = shapes[f"{PROJECTION}/{layers - 1}/dense/kernel"]
+    return {"proj_out_dim": _width(last), "num_proj_layers": layers}
 
 
 def _sk_ratio(shapes: Shapes, *, deep_stem: bool) -> float:
@@ -139,16 +146,21 @@ def _bottlenecks(shapes: Shapes, name: str) -> list[tuple[int, int]]:
     """
     blocks = (f"{GROUPS}/{group}/blocks/0" for group in range(4))
     return [
-        (shapes[f"{block}/conv1/kernel"][-1], shapes[f"{block}/{name}"][-1])
+        (_width(shapes[f"{block}/conv1/kernel"]), _width(shapes[f"{block}/{name}"]))
         for block in blocks
         if f"{block}/{name}" in shapes
     ]
 
 
-def _ratio(pairs: list[tuple[int, int]], width: Any, usual: float) -> float:
+def _width(shape: Sequence[int]) -> int:
+    """Returns the number of outputs of a kernel; 0 for what cannot be one."""
+    return shape[-1] if shape else 0
+
+
+def _ratio(pairs: list[tuple[int, int]], width: Callable[[int, float], int], usual: float) -> float:
     """Returns a ratio that makes of each pair's first number its second."""
     if all(width(wide, usual) == narrow for wide, narrow in pairs):
         return usual
     wide, narrow = pairs[-1]
     # The division may round down to a hair below; int() would then lose one.
-    return math.nextafter(narrow / wide, 1.0)
+    return math.nextafter(narrow / max(wide, 1), 1.0)

@@ -32,7 +32,7 @@ def errors_name(prefix: str) -> Iterator[None]:
         ) from None
 
 
-def open_checkpoint(prefix: str) -> Any:
+def open_reader(prefix: str) -> Any:
     """Returns TensorFlow's checkpoint reader.
 
     Raises:
@@ -56,7 +56,7 @@ def object_graph(reader: Any, prefix: str) -> Any:
     with errors_name(prefix):
         graph.ParseFromString(reader.get_tensor(OBJECT_GRAPH))
     if not graph.nodes:
-        raise UserError(f"checkpoint {prefix} holds no objects; give another --checkpoint")
+        raise UserError(f"checkpoint {prefix} holds no objects; give another `checkpoint`")
     return graph
 
 

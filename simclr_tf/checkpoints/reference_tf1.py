@@ -31,11 +31,10 @@ Layer = tuple[str, int, bool]
 """Path in this package, kernel size (0: a batch normalization), whether it has a bias."""
 
 
-def map_variables(graph: None, shapes: Mapping[str, list], source: str) -> dict[str, str]:
+def map_variables(shapes: Mapping[str, list], source: str) -> dict[str, str]:
     """Returns the path in this package of each variable, by its name in the checkpoint.
 
     Args:
-      graph: None; TensorFlow 1 stores no objects.
       shapes: of all that the checkpoint holds, by name.
       source: for messages.
 

@@ -51,13 +51,12 @@ _SELECTIVE = {
 }
 
 
-def map_variables(graph: Any, shapes: Mapping[str, list], source: str) -> dict[str, str]:
+def map_variables(graph: Any, shapes: Mapping[str, list]) -> dict[str, str]:
     """Returns the path in this package of each variable, by its key in the checkpoint.
 
     Args:
       graph: the checkpoint's TrackableObjectGraph.
       shapes: of all that the checkpoint holds, by key.
-      source: for messages.
 
     Returns:
       Nothing if this is no checkpoint of the reference release.

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.checkpoints.reader import errors_name, open_checkpoint
+from simclr_tf.checkpoints.reader import errors_name, open_reader
 from simclr_tf.checkpoints.stored_weights import StoredWeights
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
@@ -52,35 +52,37 @@ class Comparison:
 
 
 def compare(
-    expected: Mapping[str, tf.Variable], source: StoredWeights, parts: Iterable[str]
+    expected: Mapping[str, tf.Variable], weights: StoredWeights, parts: Iterable[str]
 ) -> Comparison:
     """Compares variables by path with what the checkpoint holds of the same parts.
 
     What belongs to no part of a network at all counts as unexpected.
     """
     asked = set(parts)
-    stored = {path for path in source.keys if path.split("/")[0] in asked}
+    stored = {path for path in weights.keys if path.split("/")[0] in asked}
     shapes = {path: variable.shape.as_list() for path, variable in expected.items()}
     both = sorted(expected.keys() & stored)
     return Comparison(
-        matched=[path for path in both if source.shapes[path] == shapes[path]],
+        matched=[path for path in both if weights.shapes[path] == shapes[path]],
         missing=sorted(expected.keys() - stored),
-        unexpected=sorted([*(stored - expected.keys()), *source.strangers]),
+        unexpected=sorted([*(stored - expected.keys()), *weights.strangers]),
         mismatched=[
-            f"{path} {source.shapes[path]} there, {shapes[path]} here"
+            f"{path} {weights.shapes[path]} there, {shapes[path]} here"
             for path in both
-            if source.shapes[path] != shapes[path]
+            if weights.shapes[path] != shapes[path]
         ],
     )
 
 
-def restore_parts(parts: Mapping[str, Any], source: StoredWeights, *, allow_partial: bool = False) -> str:
+def restore_parts(
+    parts: Mapping[str, Any], weights: StoredWeights, *, allow_partial: bool = False
+) -> str:
     """Sets every variable of `parts` from the checkpoint, or none.
 
     Args:
       parts: built layers by the name under which checkpoints hold them (`encoder`, ...). Parts of
         the checkpoint that are not named here stay unread.
-      source: from `find_weights`.
+      weights: from `find_weights`.
       allow_partial: set the variables that match and leave the others as they are, as long as one
         of the encoder's matches.
 
@@ -91,29 +93,29 @@ def restore_parts(parts: Mapping[str, Any], source: StoredWeights, *, allow_part
       UserError: unreadable, or a variable is missing, unexpected or of another shape.
     """
     expected = variables_by_path(parts)
-    comparison = compare(expected, source, parts)
+    comparison = compare(expected, weights, parts)
     useless = "encoder" in parts and not any(p.startswith("encoder/") for p in comparison.matched)
     if useless or not (comparison.fits or allow_partial):
-        remedy = "give another --checkpoint"
+        remedy = "give another `checkpoint`"
         if not useless:
-            remedy += ", or add --allow_partial_checkpoint to take what fits"
+            remedy += ", or add `allow_partial_checkpoint` to take what fits"
         raise UserError(
-            f"checkpoint {source.prefix} does not fit this network: "
+            f"checkpoint {weights.prefix} does not fit this network: "
             f"{'; '.join(comparison.problems())}; {remedy}"
         )
-    reader = open_checkpoint(source.prefix)
-    with errors_name(source.prefix):
+    reader = open_reader(weights.prefix)
+    with errors_name(weights.prefix):
         values = {
-            path: _as_stored(reader.get_tensor(source.keys[path]), expected[path])
+            path: _as_stored(reader.get_tensor(weights.keys[path]), expected[path])
             for path in comparison.matched
         }
     for path, value in values.items():
         expected[path].assign(value)
-    lines = [f"{', '.join(parts)} from {source.prefix} ({source.kind}): {comparison.counts()}"]
-    if source.ignored:
-        lines[0] += f"; {source.ignored} of the optimizer and step ignored"
+    lines = [f"{', '.join(parts)} from {weights.prefix} ({weights.kind}): {comparison.counts()}"]
+    if weights.ignored:
+        lines[0] += f"; {weights.ignored} of the optimizer and step ignored"
     if not comparison.fits:
-        lines += [f"left as initialised or unread, {p}" for p in comparison.problems(shown=None)]
+        lines += [f"left as initialized or unread, {p}" for p in comparison.problems(shown=None)]
     return "\n".join(lines)
 
 

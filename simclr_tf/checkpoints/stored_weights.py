@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.checkpoints import metadata as metadata_lib
 from simclr_tf.checkpoints import reference_tf1, reference_tf2
-from simclr_tf.checkpoints.infer_architecture import CLASSIFIER, default_image_size, infer_architecture
+from simclr_tf.checkpoints.description import FILE_NAME, Description
+from simclr_tf.checkpoints.infer_architecture import (
+    CLASSIFIER,
+    default_image_size,
+    infer_architecture,
+)
 from simclr_tf.checkpoints.object_paths import stored_keys
-from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_name, object_graph, open_checkpoint
-from simclr_tf.errors import UserError
+from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_name, object_graph, open_reader
+from simclr_tf.errors import SettingError
 
 PARTS = ("encoder", "projection_head", "supervised_head")
 
@@ -26,7 +31,7 @@ class StoredWeights:
 
     Attributes:
       prefix: of the TensorFlow checkpoint.
-      metadata: content of its simclr.json; made from names and shapes for the reference release.
+      description: from its simclr.json; from names and shapes for the reference release.
       keys: the checkpoint's key of each variable of the network, by its path in this package.
       shapes: of the same variables.
       strangers: keys that belong to nothing known.
@@ -35,7 +40,7 @@ class StoredWeights:
     """
 
     prefix: str
-    metadata: dict[str, Any]
+    description: Description
     keys: Mapping[str, str]
     shapes: Mapping[str, list[int]]
     strangers: tuple[str, ...] = ()
@@ -44,7 +49,7 @@ class StoredWeights:
 
 
 def find_weights(path: str) -> StoredWeights:
-    """Finds the weights behind `--checkpoint`.
+    """Finds the weights that a setting `checkpoint` names.
 
     Args:
       path: a SavedModel folder, a folder of SavedModel versions, a checkpoint path
@@ -54,12 +59,12 @@ def find_weights(path: str) -> StoredWeights:
       UserError: nothing is there, it cannot be read, or it is of no known network.
     """
     prefix, folder = _locate(path.rstrip("/"))
-    reader = open_checkpoint(prefix)
-    described = files.join(folder, metadata_lib.FILE_NAME)
+    reader = open_reader(prefix)
+    described = files.join(folder, FILE_NAME)
     try:
         content = files.read_json(described)
     except (ValueError, RecursionError):
-        raise UserError(f"--checkpoint={path}: {described} is not valid JSON") from None
+        raise SettingError("checkpoint", path, f": {described} is not valid JSON") from None
     with errors_name(prefix):
         graph = object_graph(reader, prefix)
         all_shapes = reader.get_variable_to_shape_map()
@@ -67,33 +72,41 @@ def find_weights(path: str) -> StoredWeights:
             return _of_reference(path, prefix, graph, all_shapes)
         keys = stored_keys(graph, PARTS) if graph is not None else {}
         shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
-    metadata = metadata_lib.check_metadata(content, shapes, described)
-    return StoredWeights(prefix, metadata, keys, shapes)
+    description = Description.from_json(content, shapes=shapes, path=described)
+    return StoredWeights(prefix, description, keys, shapes)
 
 
-def _of_reference(path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]) -> StoredWeights:
-    layout = reference_tf1 if graph is None else reference_tf2
-    stored = layout.map_variables(graph, all_shapes, f"--checkpoint={path}")
+def _of_reference(
+    path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]
+) -> StoredWeights:
+    label = f"`checkpoint={path}`"
+    layout: ModuleType = reference_tf2
+    if graph is None:
+        layout, stored = reference_tf1, reference_tf1.map_variables(all_shapes, label)
+    else:
+        stored = reference_tf2.map_variables(graph, all_shapes)
     if not stored:
-        raise UserError(
-            f"--checkpoint={path} has no {metadata_lib.FILE_NAME} beside it, which says what "
-            "network it is, and is not of the reference release either; PyTorch weights are "
-            "converted by python -m simclr_tf.convert_pytorch"
+        raise SettingError(
+            "checkpoint",
+            path,
+            f"has no {FILE_NAME} beside it, which says what network it is, and is not of the "
+            "reference release either",
+            "PyTorch weights are converted by python -m simclr_tf.convert_pytorch",
         )
     keys = {name: key for key, name in stored.items()}
     shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
     rest = sorted(all_shapes.keys() - stored.keys())
     strangers = tuple(key for key in rest if not layout.KNOWN_EXTRAS.search(key))
-    architecture = infer_architecture(shapes, f"--checkpoint={path}")
+    architecture = infer_architecture(shapes, label)
     head = shapes.get(CLASSIFIER)
-    metadata = {
-        "format": metadata_lib.FORMAT,
-        "architecture": architecture,
-        "preprocessing": {"image_size": default_image_size(architecture)},
-        "supervised_head": {"num_classes": head[-1], "ft_proj_selector": 0} if head else None,
-    }
+    description = Description(
+        architecture,
+        default_image_size(architecture),
+        train_mode=None,
+        num_classes=head[-1] if head else None,
+    )
     ignored = sum(key != OBJECT_GRAPH for key in rest) - len(strangers)
-    return StoredWeights(prefix, metadata, keys, shapes, strangers, ignored, layout.KIND)
+    return StoredWeights(prefix, description, keys, shapes, strangers, ignored, layout.KIND)
 
 
 def _locate(path: str) -> tuple[str, str]:
@@ -109,9 +122,11 @@ def _locate(path: str) -> tuple[str, str]:
         if saved is not None and exists(f"{saved}/variables/variables.index"):
             return f"{saved}/variables/variables", f"{saved}/assets.extra"
     found = "holds no checkpoint or SavedModel" if exists(path) else "does not exist"
-    raise UserError(
-        f"--checkpoint={path} {found}; give a SavedModel folder, a path such as "
-        ".../ckpt-100, or the model_dir of a run"
+    raise SettingError(
+        "checkpoint",
+        path,
+        found,
+        "give a SavedModel folder, a path such as .../ckpt-100, or the model_dir of a run",
     )
 
 

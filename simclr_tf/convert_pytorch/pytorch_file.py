@@ -18,7 +18,7 @@ import numpy as np
 import safetensors
 import tensorflow as tf
 
-from simclr_tf.errors import UserError, first_line
+from simclr_tf.errors import SettingError, first_line
 
 _SAFETENSORS = {
     "F64": np.float64,
@@ -73,34 +73,42 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     """Returns the tensors of a .safetensors file, or of what torch.save wrote, by name.
 
     Raises:
-      UserError: unreadable, or a pickle that refers to anything that weights do not need.
+      SettingError: unreadable, or a pickle that refers to anything that weights do not need.
     """
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
-        raise UserError(f"--input={path} is no file; give a .ckpt, .pt, .pth or .safetensors file")
+        raise SettingError(
+            "input", path, "is no file", "give a .ckpt, .pt, .pth or .safetensors file"
+        )
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     try:
         if path.endswith(".safetensors"):
             return _read_safetensors(content)
         if not zipfile.is_zipfile(io.BytesIO(content)):
-            raise UserError(
-                f"--input={path} is not what torch.save writes since PyTorch 1.6; load it in "
-                "PyTorch and save its state_dict again"
+            raise SettingError(
+                "input",
+                path,
+                "is not what torch.save writes since PyTorch 1.6",
+                "load it in PyTorch and save its state_dict again",
             )
         return _read_zip(content)
     except _Unsafe as error:
-        raise UserError(
-            f"--input={path} refers to {error}, which weights do not need and which is not run "
-            "here; in PyTorch, save its state_dict alone"
+        raise SettingError(
+            "input",
+            path,
+            f"refers to {error}, which weights do not need and which is not run here",
+            "in PyTorch, save its state_dict alone",
         ) from None
     except (
         *(safetensors.SafetensorError, zipfile.BadZipFile, EOFError, NotImplementedError),
         *(ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError),
         *(MemoryError, RecursionError, RuntimeError, OSError),
     ) as error:
-        raise UserError(
-            f"--input={path} cannot be read ({first_line(error)[:200]}); it is damaged or "
-            "incomplete, copy it again"
+        raise SettingError(
+            "input",
+            path,
+            f"cannot be read ({first_line(error)[:200]})",
+            "it is damaged or incomplete, copy it again",
         ) from None
 
 
@@ -122,7 +130,7 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
         weights = next((top[key] for key in _WEIGHTS if isinstance(top.get(key), dict)), top)
         tensors = {name: _spread(value) for name, value in weights.items()}
         return {
-            str(name): _materialise(value, archive, names)
+            str(name): _materialize(value, archive, names)
             for name, value in tensors.items()
             if value is not None
         }
@@ -135,7 +143,7 @@ def _spread(value: Any) -> tuple | None:
     return value.arguments if isinstance(value, _Note) and value.name == _TENSOR else None
 
 
-def _materialise(
+def _materialize(
     arguments: tuple, archive: zipfile.ZipFile, names: Mapping[str, zipfile.ZipInfo]
 ) -> np.ndarray:
     storage, offset, shape, strides = arguments[:4]

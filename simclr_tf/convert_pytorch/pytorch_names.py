@@ -41,7 +41,8 @@ def map_names(tensors: Mapping[str, np.ndarray], source: str) -> tuple[dict[str,
     if len(stems) != 1:
         raise UserError(
             f"{source} must hold one network for RGB images, not {len(stems)} "
-            f"({', '.join(stems[:4]) or 'no such kernel'}); leave others out with --drop=PREFIX,..."
+            f"({', '.join(stems[:4]) or 'no such kernel'}); leave others out with "
+            "`drop=PREFIX,...`"
         )
     stem = re.fullmatch(r"((?:.*\.)?)(conv1|0)\.weight", stems[0])
     if stem is None:
@@ -78,7 +79,7 @@ def map_names(tensors: Mapping[str, np.ndarray], source: str) -> tuple[dict[str,
         raise UserError(
             f"{source} holds {len(strangers)} tensors that are not of a ResNet, its projection "
             f"head or classifier: {', '.join(strangers[:3])}; leave them out with "
-            f"--drop={strangers[0].rpartition('.')[0] or strangers[0]},..."
+            f"`drop={strangers[0].rpartition('.')[0] or strangers[0]},...`"
         )
     return found, between > 0
 
@@ -147,7 +148,7 @@ def _in_head(
                 f"{source}: {', '.join(sorted(names.values()))}: simclr_tf's projection heads are "
                 "dense layers without bias, as wide as the features but for the last, each "
                 "followed by a batch normalization; leave this one out with "
-                f"--drop={min(names.values()).rsplit('.', 2)[0]}"
+                f"`drop={min(names.values()).rsplit('.', 2)[0]}`"
             )
         for leaf, name in names.items():
             place = "dense/kernel" if dense else f"norm/{_NORM[leaf]}"

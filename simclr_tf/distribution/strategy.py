@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf.distribution.tpu import connect_to_tpu
 from simclr_tf.distribution.workers import EXAMPLE, Workers, join_workers
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 
 def choose_strategy(
@@ -17,6 +17,7 @@ def choose_strategy(
     tpu_zone: str | None = None,
     gcp_project: str | None = None,
     master: str | None = None,
+    alone: bool = False,
 ) -> tf.distribute.Strategy:
     """Returns the strategy that is named, or that fits the devices.
 
@@ -32,17 +33,22 @@ def choose_strategy(
       tpu_zone: the Google Cloud zone of `tpu_name`, where it is not this machine's.
       gcp_project: the Google Cloud project of `tpu_name`, where it is not this machine's.
       master: the address of a TPU worker, `grpc://host:port`, if there is no `tpu_name`.
+      alone: leave aside the machines of TF_CONFIG, as what one machine does by itself must: joining
+        them waits for all. multi_worker then means auto.
 
     Raises:
       UserError: the devices asked for are not there.
     """
     if name == "tpu":
         return connect_to_tpu(tpu_name or master, tpu_zone, gcp_project)
-    workers = Workers.from_environment()
+    workers = None if alone else Workers.from_environment()
+    if alone and name == "multi_worker":
+        name = "auto"
     if name == "multi_worker" and workers is None:
-        raise UserError(
-            "--strategy=multi_worker finds no TF_CONFIG in the environment, which lists the "
-            f"machines: {EXAMPLE}"
+        raise SettingError(
+            "strategy",
+            name,
+            f"finds no TF_CONFIG in the environment, which lists the machines: {EXAMPLE}",
         )
     if workers is not None and name in ("auto", "multi_worker"):
         return join_workers(workers)
@@ -57,9 +63,11 @@ def choose_strategy(
 
 def _split_cpu(count: int) -> None:
     if tf.config.list_physical_devices("GPU"):
-        raise UserError(
-            f"--num_virtual_devices={count} splits the CPU, but this machine has a GPU, which "
-            "would be used; remove it, or hide the GPU with CUDA_VISIBLE_DEVICES=-1"
+        raise SettingError(
+            "num_virtual_devices",
+            count,
+            "splits the CPU, but this machine has a GPU, which would be used",
+            "remove it, or hide the GPU with CUDA_VISIBLE_DEVICES=-1",
         )
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
@@ -68,7 +76,9 @@ def _split_cpu(count: int) -> None:
         )
     except RuntimeError:  # TensorFlow has run something in this process, on devices as they were
         if len(tf.config.list_logical_devices("CPU")) != count:
-            raise UserError(
-                f"--num_virtual_devices={count} must be set before TensorFlow is used; start a "
-                "new process"
+            raise SettingError(
+                "num_virtual_devices",
+                count,
+                "must be set before TensorFlow is used",
+                "start a new process",
             ) from None

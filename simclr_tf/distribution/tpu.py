@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError, first_line
+from simclr_tf.errors import SettingError, first_line
 
 # Google's metadata server and TPU workers answer within milliseconds; elsewhere nothing does.
 _SECONDS_TO_REACH_TPU = 10.0
@@ -27,7 +27,7 @@ def connect_to_tpu(
       project: its Google Cloud project, where it is not this machine's.
 
     Raises:
-      UserError: no TPU answers; within seconds.
+      SettingError: no TPU answers; within seconds.
     """
     name = name or os.environ.get("TPU_NAME") or "local"
     try:
@@ -41,11 +41,14 @@ def connect_to_tpu(
     # TensorFlow, urllib, sockets and the Google API client each raise their own; whichever it is,
     # the user's remedy is the same, and the cause stays attached for a debugger.
     except Exception as error:
-        where = "on this machine" if name == "local" else f"at --tpu_name={name}"
+        where = "on this machine" if name == "local" else f"at `tpu_name={name}`"
         reason = first_line(error).split(". ")[0][:200]
-        raise UserError(
-            f"--use_tpu: no TPU answers {where}; run on a TPU VM, name one with --tpu_name, "
-            f"--tpu_zone and --gcp_project, or leave out --use_tpu. ({reason})"
+        raise SettingError(
+            "use_tpu",
+            None,
+            f": no TPU answers {where}",
+            "run on a TPU VM, name one with `tpu_name`, `tpu_zone` and `gcp_project`, or leave out "
+            f"`use_tpu`. ({reason})",
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tqdm
 
 from simclr_tf import data
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 
 def extract_features(
@@ -28,7 +28,7 @@ def extract_features(
       image_size: see `simclr_tf.data.preprocess_for_eval`.
 
     Raises:
-      UserError: not one image of the split can be read.
+      SettingError: not one image of the split can be read.
     """
     input_fn = data.eval_input_fn(
         dataset, split=split, global_batch_size=batch_size, image_size=image_size
@@ -43,8 +43,10 @@ def extract_features(
         features.append(embed(batch["image"]).numpy()[real])
         labels.append(batch["label"].numpy()[real])
     if not any(map(len, labels)):
-        raise UserError(
-            f"--dataset={dataset.name}: no file of {split} can be read; give another split or data "
-            "set"
+        raise SettingError(
+            "dataset",
+            dataset.name,
+            f": no file of {split} can be read",
+            "give another split or data set",
         )
     return np.concatenate(features), np.concatenate(labels)

@@ -1,4 +1,4 @@
-"""Weighted k-nearest-neighbour classification of features, without any training."""
+"""Weighted k-nearest-neighbor classification of features, without any training."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def knn_accuracy(
     k: int = 200,
     temperature: float = 0.1,
 ) -> float:
-    """Returns the share of test examples that their neighbours classify rightly.
+    """Returns the share of test examples that their neighbors classify correctly.
 
-    Each of the k neighbours of highest cosine similarity s votes with weight exp(s / temperature)
+    Each of the k neighbors of highest cosine similarity s votes with weight exp(s / temperature)
     (Wu et al., arXiv 1805.01978, section 3.4).
 
     Args:
@@ -24,10 +24,10 @@ def knn_accuracy(
       train_labels: int [n].
       test_features: float [m, dim].
       test_labels: int [m].
-      k: neighbours; all training examples if there are fewer.
+      k: neighbors; all training examples if there are fewer.
       temperature: of the votes.
     """
-    train, test = _normalise(train_features), _normalise(test_features)
+    train, test = _normalize(train_features), _normalize(test_features)
     k = min(k, len(train))
     classes = int(max(train_labels.max(), test_labels.max())) + 1
     hits = 0
@@ -41,6 +41,6 @@ def knn_accuracy(
     return hits / len(test)
 
 
-def _normalise(features: np.ndarray) -> np.ndarray:
+def _normalize(features: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(norms, 1e-12)

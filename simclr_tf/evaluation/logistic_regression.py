@@ -9,18 +9,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+INVERSE_PENALTY = 0.1
+"""scikit-learn's C: what the sum of losses counts beside half the squared norm of the weights."""
+
 
 def logistic_regression_accuracy(
     train_features: np.ndarray,
     train_labels: np.ndarray,
     test_features: np.ndarray,
     test_labels: np.ndarray,
-    *,
-    inverse_penalty: float = 0.1,
 ) -> float:
     """Fits multinomial logistic regression and returns its accuracy on the test examples.
 
-    Features are standardised with the training examples' mean and deviation. The fit is the
+    Features are standardized with the training examples' mean and deviation. The fit is the
     optimum of a convex problem, so the figure depends on no learning rate or seed.
 
     Args:
@@ -28,10 +29,9 @@ def logistic_regression_accuracy(
       train_labels: int [n].
       test_features: float [m, dim].
       test_labels: int [m].
-      inverse_penalty: scikit-learn's C.
     """
     scaler = StandardScaler().fit(train_features)
-    classifier = LogisticRegression(C=inverse_penalty, max_iter=1000, tol=1e-3)
+    classifier = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(scaler.transform(train_features), train_labels)

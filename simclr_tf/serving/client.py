@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simclr_tf.errors import UserError
+from simclr_tf.arguments import ArgumentParser
+from simclr_tf.errors import SettingError, UserError, print_error
 from simclr_tf.serving.transports import GrpcTransport, RefusedError, RestTransport, Transport
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
@@ -34,15 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind, address = (GrpcTransport, args.server) if args.server else (RestTransport, args.rest)
         _ask(kind(address, args.model, args.timeout), args, pictures, names)
     except UserError as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return print_error(error)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m simclr_tf.serving.client", description=(__doc__ or "").splitlines()[0]
     )
     where = parser.add_mutually_exclusive_group(required=True)
@@ -92,23 +92,24 @@ def _read(path: str) -> bytes:
 def _read_class_names(path: str) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8")
-        if not path.endswith(".json"):
-            return text.splitlines()
-        names = json.loads(text)["class_names"]
+        names = json.loads(text)["class_names"] if path.endswith(".json") else text.splitlines()
+        if not (names is None or isinstance(names, list)):
+            raise TypeError
     except OSError as error:
-        raise UserError(f"--class_names={path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"--class_names={path} is no simclr.json") from None
+        raise SettingError("class_names", path, f": {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise SettingError("class_names", path, "is no simclr.json") from None
     if names is None:
-        raise UserError(f"--class_names={path}: this model has no named classes; remove the flag")
+        raise SettingError("class_names", path, ": this model has no named classes", "remove it")
     return names
 
 
 def _check_output(path: str) -> None:
     if not path.endswith(".npy"):
-        raise UserError(f"--output={path} must end in .npy, NumPy's format")
+        raise SettingError("output", path, "must end in .npy, NumPy's format")
     if not Path(path).parent.is_dir():
-        raise UserError(f"--output={path}: {Path(path).parent} is no folder; make it first")
+        folder = Path(path).parent
+        raise SettingError("output", path, f": {folder} is no folder", "make it first")
 
 
 def _ask(
@@ -126,8 +127,8 @@ def _ask(
         outputs = _predict(transport, batch, paths, args.model)
         times.append(time.perf_counter() - begin)
         if "features" not in outputs or len(outputs["features"]) != len(paths):
-            raise UserError(
-                f"--model={args.model} does not answer with features; is it of simclr_tf?"
+            raise SettingError(
+                "model", args.model, "does not answer with features", "is it of simclr_tf?"
             )
         features.append(outputs["features"])
         for row, path in enumerate(paths):
@@ -155,7 +156,7 @@ def _predict(
         if numbered and int(numbered[1]) < len(paths):
             raise UserError(f"{paths[int(numbered[1])]} {numbered[2]}") from None
         if len(paths) == 1:
-            raise UserError(f"the server refused {paths[0]} (--model={model}): {message}") from None
+            raise UserError(f"the server refused {paths[0]} (`model={model}`): {message}") from None
         for path, picture in zip(paths, pictures):
             _predict(transport, [picture], [path], model)
         raise UserError(f"the server refused {len(paths)} images at once: {message}") from None

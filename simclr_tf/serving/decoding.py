@@ -17,7 +17,7 @@ _EXIF_WITHIN = 16_384  # bytes; cameras write orientation within the first hundr
 def decode_picture(contents: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF file as evaluation does.
 
-    Grey and palettes become RGB, CMYK is converted, 16 bits become the upper 8, alpha is dropped,
+    Gray and palettes become RGB, CMYK is converted, 16 bits become the upper 8, alpha is dropped,
     an animation is its first frame, and a JPEG file is turned upright as its EXIF data say.
 
     Args:
@@ -84,7 +84,7 @@ def _integers(
 
 
 def _decode_palette_bmp(contents: tf.Tensor, head: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
-    """Decodes a BMP file of 8 bits a pixel, which TensorFlow takes for grey.
+    """Decodes a BMP file of 8 bits a pixel, which TensorFlow takes for gray.
 
     The palette lies between the header and the pixels: rows of blue, green, red, unused.
     """

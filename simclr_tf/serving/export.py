@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.checkpoints import assign_parts, make_metadata, read_parts
+from simclr_tf.checkpoints import Description, assign_parts, read_parts
 from simclr_tf.checkpoints.description import FILE_NAME
-from simclr_tf.config import Config
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
-from simclr_tf.training.build import build_plain
-from simclr_tf.training.network import Network
 from simclr_tf.serving import server_files, versions, warmup
 from simclr_tf.serving.saved_module import make_module
 from simclr_tf.serving.signatures import IMAGES, make_signatures
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 from simclr_tf.version import __version__
 
 
 def export_saved_model(
-    trained: Network, config: Config, *, class_names: Sequence[str] | None, step: int
+    trained: Network,
+    description: Description,
+    *,
+    model_dir: str,
+    export_precision: str,
+    keep: int,
+    batch_norm_momentum: float = 0.9,
 ) -> str:
     """Writes `model_dir/saved_model/<version>/` and removes old versions.
 
@@ -31,63 +36,62 @@ def export_saved_model(
 
     Args:
       trained: the network.
-      config: its configuration.
-      class_names: of the supervised head, if known.
-      step: the step it was trained to, and the version if no other model has that number.
+      description: what it is. Its step is the version, if no other model has that number.
+      model_dir: the run's folder, or any other.
+      export_precision: in which kernels are stored, see `make_module`.
+      keep: how many versions to keep, 0 for all.
+      batch_norm_momentum: what fine-tuning the SavedModel keeps of moving statistics a step.
 
     Returns:
       The folder. It is whole as soon as it has this name; on gs:// as soon as it holds
       saved_model.pb.
     """
     weights = read_parts(trained.parts)
-    num_classes = trained.num_classes
-    metadata = describe_export(
-        weights, config, num_classes=num_classes, class_names=class_names, step=step
+    described = describe_export(
+        weights, description, model_dir=model_dir, export_precision=export_precision
     )
-    server_files.write_examples(config.model_dir)
-    base = files.join(config.model_dir, "saved_model")
-    target = versions.newest_is(base, metadata)
+    server_files.write_examples(model_dir)
+    base = files.join(model_dir, "saved_model")
+    target = versions.newest_is(base, described)
     if target is None:
-        network = _build_in_float32(weights, config, num_classes)
+        network = _build_in_float32(weights, description, batch_norm_momentum)
         target = versions.publish(
-            lambda folder: _write(folder, network, config, metadata),
+            lambda folder: _write(folder, network, described),
             base,
-            step=step,
-            keep=config.keep_hub_module_max,
+            step=described["step"],
+            keep=keep,
         )
     return target
 
 
 def describe_export(
     weights: Mapping[str, tf.Tensor],
-    config: Config,
+    description: Description,
     *,
-    num_classes: int | None,
-    class_names: Sequence[str] | None,
-    step: int,
+    model_dir: str,
+    export_precision: str,
 ) -> dict[str, Any]:
-    """Returns the metadata: what checkpoints say, and what tells one export from another.
+    """Returns the content of simclr.json: what the network is, and what tells exports apart.
 
     Args:
       weights: from `read_parts`.
-      config: the network's configuration.
-      num_classes: of the supervised head, None without one.
-      class_names: as for `export_saved_model`.
-      step: as for `export_saved_model`.
+      description: what the network is.
+      model_dir: of the run, whose configuration counts.
+      export_precision: as for `export_saved_model`.
     """
-    metadata = make_metadata(config, num_classes=num_classes)
-    cropped = config.image_size > LARGEST_UNCROPPED_SIZE
-    metadata["preprocessing"].update(
+    described = description.to_json()
+    cropped = description.image_size > LARGEST_UNCROPPED_SIZE
+    described["preprocessing"].update(
         central_crop=CROP_PROPORTION if cropped else 1.0, resize="bicubic"
     )
     return {
-        **metadata,
-        "export_precision": config.export_precision,
-        "configuration_sha256": _configuration_sha256(config.model_dir),
+        **described,
+        "export_precision": export_precision,
+        "configuration_sha256": _configuration_sha256(model_dir),
         "weights_sha256": _weights_sha256(weights),
         "versions": {"simclr_tf": __version__, "tensorflow": tf.__version__},
-        "step": step,
-        "class_names": list(class_names) if class_names else None,
+        "step": description.step or 0,
+        "class_names": list(description.class_names) if description.class_names else None,
     }
 
 
@@ -109,27 +113,33 @@ def _weights_sha256(weights: Mapping[str, tf.Tensor]) -> str:
 
 
 def _build_in_float32(
-    weights: Mapping[str, tf.Tensor], config: Config, num_classes: int | None
+    weights: Mapping[str, tf.Tensor], description: Description, batch_norm_momentum: float
 ) -> Network:
     """Returns the network off the devices of training: no collective, no reduced precision."""
     policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy("float32")
     try:
-        network = build_plain(config, num_classes)
+        network = build_plain(
+            description.architecture,
+            description.num_classes,
+            projection_selector=description.projection_selector,
+            batch_norm_momentum=batch_norm_momentum,
+        )
     finally:
         tf.keras.mixed_precision.set_global_policy(policy)
     assign_parts(weights, network.parts)
     return network
 
 
-def _write(folder: str, network: Network, config: Config, metadata: dict[str, Any]) -> None:
+def _write(folder: str, network: Network, described: dict[str, Any]) -> None:
     """Writes the SavedModel; TensorFlow writes saved_model.pb, without which it is none, last."""
-    module = make_module(network, config.export_precision)
+    image_size = described["preprocessing"]["image_size"]
+    module = make_module(network, described["export_precision"])
     infer = module.__call__.get_concrete_function(IMAGES, trainable=False)
     with_classifier = network.supervised_head is not None
-    signatures = make_signatures(infer, config.image_size, with_classifier=with_classifier)
+    signatures = make_signatures(infer, image_size, with_classifier=with_classifier)
     extra = files.join(folder, "assets.extra")
     tf.io.gfile.makedirs(extra)
-    files.write_json(files.join(extra, FILE_NAME), metadata)
-    warmup.write_requests(extra, list(signatures), config.image_size)
+    files.write_json(files.join(extra, FILE_NAME), described)
+    warmup.write_requests(extra, list(signatures), image_size)
     tf.saved_model.save(module, folder, signatures=signatures)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import compat
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 from simclr_tf.training.network import Network
 
 LARGEST_FILE = 2**31  # bytes: what a flatbuffer and a protocol buffer can hold
@@ -58,24 +58,28 @@ def make_function(network: Network, image_size: int) -> Any:
 
 
 def check_available(name: str) -> None:
-    """Raises UserError where a package that the format needs is not installed."""
+    """Raises SettingError where a package that the format needs is not installed."""
     for package in FORMATS[name].packages:
         try:
             importlib.import_module(package)
         except ImportError:
-            raise UserError(
-                f"--format={name} needs {package}, which is not installed; run "
-                "pip install -r requirements-onnx.txt, or pip install '.[onnx]'"
+            raise SettingError(
+                "format",
+                name,
+                f"needs {package}, which is not installed",
+                "run pip install -r requirements-onnx.txt, or pip install '.[onnx]'",
             ) from None
 
 
 def check_size(name: str, network: Network) -> None:
-    """Raises UserError where the weights do not fit into one file."""
+    """Raises SettingError where the weights do not fit into one file."""
     size = sum(variable.dtype.size * variable.shape.num_elements() for variable in network.weights)
     if size >= LARGEST_FILE:
-        raise UserError(
-            f"--format={name}: the weights are {size / 2**30:.1f} GiB, and such a file holds 2 GiB "
-            "at most; use --format=saved_model"
+        raise SettingError(
+            "format",
+            name,
+            f": the weights are {size / 2**30:.1f} GiB, and such a file holds 2 GiB at most",
+            "use `format=saved_model`",
         )
 
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from simclr_tf.checkpoints import variables_by_path
 from simclr_tf.checkpoints.variables import module_of
-from simclr_tf.training.network import Network
 from simclr_tf.serving.signatures import IMAGES
+from simclr_tf.training.network import Network
 
 
 def make_module(network: Network, precision: str) -> tf.Module:

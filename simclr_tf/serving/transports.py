@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError, UserError
 
 SIGNATURE = "serving_default"
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts; the last repeats
@@ -61,9 +61,11 @@ class GrpcTransport:
         try:
             from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
         except ImportError:
-            raise UserError(
-                f"--server={address} needs the package tensorflow-serving-api, which is not "
-                "installed; install requirements.txt, or use --rest"
+            raise SettingError(
+                "server",
+                address,
+                "needs the package tensorflow-serving-api, which is not installed",
+                "install requirements.txt, or use `rest`",
             ) from None
         import grpc
 
@@ -92,11 +94,11 @@ class GrpcTransport:
                 )
                 reason = error.details() or error.code().name
                 if reason.startswith("DNS"):
-                    raise UserError(f"--server={self._address}: {reason}") from None
+                    raise SettingError("server", self._address, f": {reason}") from None
                 kind = _NotNowError if error.code() in busy else RefusedError
                 raise kind(reason) from None
 
-        response = _persist(attempt, self._timeout, f"--server={self._address}")
+        response = _persist(attempt, self._timeout, f"`server={self._address}`")
         return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
 
@@ -131,13 +133,13 @@ class RestTransport:
                 reason = getattr(error, "reason", error)
                 if isinstance(reason, OSError) and not isinstance(reason, socket.gaierror):
                     raise _NotNowError(str(reason)) from None
-                raise UserError(f"--rest={self._address}: {reason}") from None
+                raise SettingError("rest", self._address, f": {reason}") from None
             except (OSError, http.client.HTTPException) as error:
                 raise _NotNowError(str(error) or type(error).__name__) from None
             except ValueError:
                 raise RefusedError(f"{self._url} does not answer in JSON") from None
 
-        outputs = _persist(attempt, self._timeout, f"--rest={self._address}").get("outputs")
+        outputs = _persist(attempt, self._timeout, f"`rest={self._address}`").get("outputs")
         if not isinstance(outputs, dict):  # of one output the server leaves the name out
             outputs = {"features": outputs}
         return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
@@ -163,6 +165,6 @@ def _persist(attempt: Callable[[float], Any], timeout: float, where: str) -> Any
             pause = next(pauses)
             if time.monotonic() + pause >= deadline:
                 raise UserError(
-                    f"{where} did not answer within --timeout={timeout:g} seconds: {error}"
+                    f"{where} did not answer within `timeout={timeout:g}` seconds: {error}"
                 ) from None
         time.sleep(pause)

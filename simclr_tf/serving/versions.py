@@ -26,17 +26,17 @@ def list_versions(base: str) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def newest_is(base: str, metadata: dict[str, Any]) -> str | None:
-    """Returns the folder of the newest version if it is the model that `metadata` describes."""
+def newest_is(base: str, described: dict[str, Any]) -> str | None:
+    """Returns the folder of the newest version if its simclr.json says what `described` says."""
     versions = list_versions(base)
     if not versions:
         return None
     folder = files.join(base, str(versions[-1]))
     try:
-        described = files.read_json(files.join(folder, "assets.extra", FILE_NAME))
+        stored = files.read_json(files.join(folder, "assets.extra", FILE_NAME))
     except ValueError:
         return None
-    return folder if described == metadata else None
+    return folder if stored == described else None
 
 
 def publish(write: Callable[[str], None], base: str, *, step: int, keep: int) -> str:

@@ -13,7 +13,7 @@ FILE_NAME = "tf_serving_warmup_requests"  # in assets.extra/, a fixed name
 
 
 def write_requests(folder: str, names: list[str], image_size: int) -> None:
-    """Writes a TFRecord file with one grey image for each signature.
+    """Writes a TFRecord file with one gray image for each signature.
 
     Args:
       folder: the SavedModel's `assets.extra`.
@@ -30,7 +30,7 @@ def write_requests(folder: str, names: list[str], image_size: int) -> None:
 
 
 def _prediction_log(signature: str, input_name: str, value: tf.compat.v1.TensorProto) -> bytes:
-    """Returns a serialised `tensorflow.serving.PredictionLog` of one request.
+    """Returns a serialized `tensorflow.serving.PredictionLog` of one request.
 
     By hand, since export must run without tensorflow-serving-api, which asks for plain `tensorflow`
     beside `tensorflow-tpu`. Numbers are those of prediction_log.proto, predict.proto, model.proto.

@@ -52,7 +52,7 @@ class Classifier(Network):
         weight_decay: float = 0.0,
         decay_in_optimizer: bool = False,
         seed: int = 0,
-    ):
+    ) -> None:
         check_argument("train_after_block", train_after_block, FREEZE_AFTER, whole=True)
         if supervised_head is None:
             raise ValueError("supervised_head=None; give a classifier its SupervisedHead(classes)")

@@ -65,7 +65,7 @@ class Network(tf.keras.Model):
         weight_decay: float = 0.0,
         decay_in_optimizer: bool = False,
         seed: int = 0,
-    ):
+    ) -> None:
         super().__init__()
         check_argument("weight_decay", weight_decay, Range(0.0))
         self.encoder, self.projection_head = _parts(encoder, projection_head)
@@ -137,7 +137,7 @@ class Network(tf.keras.Model):
 
     def compile(
         self,
-        optimizer: str | tf.keras.optimizers.Optimizer,
+        optimizer: str | tf.keras.optimizers.Optimizer = "rmsprop",
         *,
         jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
@@ -149,8 +149,10 @@ class Network(tf.keras.Model):
         and layer adaptation excludes `undecayed`, as the paper does. Freeze layers before.
 
         Args:
-          optimizer: a Keras optimizer or its name.
-          jit_compile, steps_per_execution, run_eagerly: as for any Keras model.
+          optimizer: a Keras optimizer or its name. Keras's default will do to evaluate.
+          jit_compile: as for any Keras model.
+          steps_per_execution: as for any Keras model.
+          run_eagerly: as for any Keras model.
 
         Raises:
           ValueError: under mixed_float16, since the loss is not scaled here.
@@ -165,8 +167,6 @@ class Network(tf.keras.Model):
             raise ValueError("mixed_float16 needs a scaled loss; use the policy mixed_bfloat16")
         if hasattr(self.optimizer, "exclude_by_default"):
             self.optimizer.exclude_by_default(self.undecayed)
-        if hasattr(self.optimizer, "build"):  # tensorflow-addons' do so at the first step
-            self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the parts as Keras serializes them."""
@@ -193,12 +193,19 @@ class Network(tf.keras.Model):
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`, for `.keras` files."""
+        self._build_optimizer()
         config = super().get_compile_config() or {}
         return {name: config[name] for name in _COMPILED if name in config}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the network was that the file holds."""
         self.compile(**tf.keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
+        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
+        if hasattr(self.optimizer, "build"):  # tensorflow-addons' do so at the first step
+            self.optimizer.build(self.trainable_variables)
 
     def apply_loss(self, tape: tf.GradientTape, share: tf.Tensor) -> None:
         """Takes one optimizer step.

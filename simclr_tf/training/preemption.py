@@ -33,7 +33,7 @@ class Preemption(tf.keras.callbacks.Callback):
         state: TrainingState,
         *,
         start: int,
-    ):
+    ) -> None:
         super().__init__()
         self._strategy, self._workers = strategy, workers
         self._state, self._start = state, start

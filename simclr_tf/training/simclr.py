@@ -55,7 +55,7 @@ class SimCLR(Network):
         weight_decay: float = 0.0,
         decay_in_optimizer: bool = False,
         seed: int = 0,
-    ):
+    ) -> None:
         check_argument("temperature", temperature, TEMPERATURE)
         super().__init__(
             encoder,

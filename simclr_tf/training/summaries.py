@@ -38,7 +38,7 @@ class Summaries(EverySteps):
         log_dir: str | None,
         schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
         images: tf.Tensor,
-    ):
+    ) -> None:
         super().__init__(start=start, total=total, every=every)
         self._metrics = list(model.train_metrics.values())
         self._schedule = schedule

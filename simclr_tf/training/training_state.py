@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from simclr_tf.checkpoints.reader import UNREADABLE, open_checkpoint
+from simclr_tf.checkpoints.reader import UNREADABLE, open_reader
 from simclr_tf.errors import UserError, first_line
 from simclr_tf.training.network import Network
 
@@ -53,7 +53,7 @@ class TrainingState:
         path = path or tf.train.latest_checkpoint(self._model_dir)
         if path is None:
             return None
-        open_checkpoint(path)  # TensorFlow could die of a damaged index while restoring
+        open_reader(path)  # TensorFlow could die of a damaged index while restoring
         try:
             self._checkpoint.restore(path).assert_existing_objects_matched()
         except (*UNREADABLE, AssertionError) as error:

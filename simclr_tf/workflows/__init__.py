@@ -18,7 +18,7 @@ from simclr_tf.workflows.show_views import show_views
 
 
 def run(config: Config) -> None:
-    """Does what `config.mode` and `config.train_mode` ask for.
+    """Does what `mode` and `train_mode` ask for.
 
     Raises:
       UserError: bad input.
@@ -32,17 +32,16 @@ def run(config: Config) -> None:
 
 
 def _run(config: Config) -> None:
-    if config.mode == "eval" and config.model_dir:
-        follow_run(config)
-    elif config.mode == "eval":
-        evaluate_checkpoint(config)
-    elif config.mode == "probe":
+    task = config.task
+    if task.mode == "eval":
+        follow_run(config) if task.model_dir else evaluate_checkpoint(config)
+    elif task.mode == "probe":
         probe(config)
-    elif config.mode == "show_views":
+    elif task.mode == "show_views":
         show_views(config)
-    elif config.mode == "export":
+    elif task.mode == "export":
         export(config)
-    elif config.pretraining:
+    elif task.pretraining:
         pretrain(config)
     else:
         finetune(config)

@@ -1,135 +1,197 @@
-"""Evaluation of the supervised head: top-1 and top-5 accuracy, into result.json."""
+"""Evaluation of the supervised head: top-1 and top-5 accuracy, into result.json.
+
+It asks for devices, the data of its own split and the network: no plan, no optimizer, no training
+split, and no other machine.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.run_identity import adopt_run, check_projection_selector
-from simclr_tf.checkpoints import TrainingState, restore_parts
+from simclr_tf.checkpoints import find_weights, restore_parts
 from simclr_tf.config import Config
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
+from simclr_tf.runs.folder import choose_model_dir, planned_steps, stored_config
+from simclr_tf.runs.identity import adopt_run
+from simclr_tf.runs.initial_weights import open_weights, step_of
+from simclr_tf.runs.networks import build_classifier, build_simclr
+from simclr_tf.runs.plan import check_divisible
+from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
 from simclr_tf.training.network import Network
-from simclr_tf.workflows.initial_weights import open_checkpoint
-from simclr_tf.workflows.run_folder import stored_config
-from simclr_tf.workflows.session import Session, build_compiled, open_session
 
 
-def evaluate(model: Network, session: Session, *, step: int) -> dict[str, float]:
-    """Evaluates a compiled model on every example of `eval_split`, once each.
+def evaluate_trained(run: PreparedRun, model: Network) -> dict[str, float]:
+    """Evaluates the network of a run that has just been trained, on the run's devices."""
+    step, writes = run.plan.train_steps, run.workers.is_chief
+    return _evaluate(run.config, run.dataset, run.strategy, model, step=step, writes=writes)
+
+
+def evaluate_checkpoint(config: Config) -> dict[str, float]:
+    """Evaluates the classifier that `checkpoint` holds, once.
+
+    Raises:
+      UserError: it holds none, or one of other classes than the data set's.
+    """
+    config, weights = open_weights(config)
+    assert weights is not None  # validation asks for a checkpoint
+    if weights.description.num_classes is None:
+        raise SettingError(
+            "checkpoint",
+            config.task.checkpoint,
+            "has no classifier to evaluate",
+            "measure its features with `mode=probe`",
+        )
+    if "ft_proj_selector" not in config.given:
+        config = config.replace(ft_proj_selector=weights.description.projection_selector)
+    config = choose_model_dir(config)
+    dataset, strategy = _open(config)
+    model = _build(build_classifier, config, dataset, strategy)
+    partial = config.task.allow_partial_checkpoint
+    print(restore_parts(model.parts, weights, allow_partial=partial))
+    with dataset.report_bad_images(config.task.model_dir):
+        return _evaluate(config, dataset, strategy, model, step=step_of(weights))
+
+
+def follow_run(config: Config) -> None:
+    """Evaluates each new checkpoint of `model_dir` as it appears, until the run's last step.
+
+    Settings that are not given are the run's own.
+
+    Raises:
+      UserError: `model_dir` holds no run, or a setting contradicts it.
+    """
+    folder = config.task.model_dir
+    stored = stored_config(folder)
+    if stored is None:
+        raise SettingError(
+            "model_dir",
+            folder,
+            "holds no run (no config.json)",
+            "start one, or give the folder that training printed",
+        )
+    config = adopt_run(config, stored)
+    dataset, strategy = _open(config)
+    if config.task.pretraining and not config.loss.lineareval_while_pretraining:
+        raise SettingError(
+            "model_dir",
+            folder,
+            "was pre-trained without a linear probe",
+            f"measure its features with `mode=probe` `checkpoint={folder}`",
+        )
+    last = planned_steps(config, dataset)
+    build = build_simclr if config.task.pretraining else build_classifier
+    model = _build(build, config, dataset, strategy)
+    with dataset.report_bad_images(folder):
+        for path in tf.train.checkpoints_iterator(folder, min_interval_secs=15):
+            step = int(path.rpartition("-")[2])
+            restore_parts(model.parts, find_weights(path))
+            _evaluate(config, dataset, strategy, model, step=step)
+            if step >= last:
+                return
+
+
+def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
+    """Opens what evaluation needs, and nothing else.
+
+    Raises:
+      UserError: it cannot be had.
+    """
+    strategy = open_devices(config.hardware, seed=config.task.seed, alone=True)
+    replicas = strategy.num_replicas_in_sync
+    check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
+    dataset = open_dataset(config.data)
+    dataset.check_split(config.data.eval_split, field="eval_split")
+    dataset.check_labels(config.data.eval_split)
+    return dataset, strategy
+
+
+def _build(
+    build: Callable[[Config, int], Network],
+    config: Config,
+    dataset: data.ImageDataset,
+    strategy: tf.distribute.Strategy,
+) -> Network:
+    """Returns the network with a classifier of the data set's classes."""
+    assert dataset.num_classes is not None  # checked with the labels
+    with strategy.scope():
+        model = build(config, dataset.num_classes)
+        model.compile()
+    return model
+
+
+def _evaluate(
+    config: Config,
+    dataset: data.ImageDataset,
+    strategy: tf.distribute.Strategy,
+    model: Network,
+    *,
+    step: int,
+    writes: bool = True,
+) -> dict[str, float]:
+    """Evaluates a compiled model on every example of the split, once each.
 
     Writes result.json and result_<step>.json, with the reference's keys, and TensorBoard events.
+
+    Args:
+      config: its data, evaluation and model_dir are read.
+      dataset: whose split is evaluated.
+      strategy: of the model.
+      model: with a classifier.
+      step: to which it was trained.
+      writes: whether this process writes and prints; all workers of a run evaluate, one writes.
 
     Returns:
       What result.json holds.
     """
-    config, dataset = session.config, session.dataset
-    examples = dataset.num_examples(config.eval_split)
+    asked, split = config.evaluation, config.data.eval_split
+    examples = dataset.num_examples(split)
     input_fn = data.eval_input_fn(
         dataset,
-        split=config.eval_split,
-        global_batch_size=config.eval_batch_size,
-        image_size=config.image_size,
-        max_steps=config.eval_steps,
+        split=split,
+        global_batch_size=asked.eval_batch_size,
+        image_size=config.data.image_size,
+        max_steps=asked.eval_steps,
     )
     metrics = model.evaluate(
-        session.strategy.distribute_datasets_from_function(input_fn),
-        steps=data.eval_steps(examples, config.eval_batch_size, max_steps=config.eval_steps),
+        strategy.distribute_datasets_from_function(input_fn),
+        steps=data.eval_steps(examples, asked.eval_batch_size, max_steps=asked.eval_steps),
         verbose=0,
         return_dict=True,
     )
     # The sum of weights: bad files and padding have none.
     counted = int(tf.convert_to_tensor(model.top_1.count))
     if not counted:
-        raise UserError(
-            f"--eval_split={config.eval_split}: none of the {examples:,} files can be read; "
-            "give another split or data set"
+        raise SettingError(
+            "eval_split",
+            split,
+            f": none of the {examples:,} files can be read",
+            "give another split or data set",
         )
     result = {name: float(value) for name, value in metrics.items()}
     result["eval/regularization_loss"] = float(model.penalty())
-    if not session.workers.is_chief:
-        return result
-    folder = f"eval_{config.eval_name}" if config.eval_name else "eval"
-    writer = tf.summary.create_file_writer(files.join(config.model_dir, folder))
-    with writer.as_default(step=step):
-        for name, value in result.items():
-            tf.summary.scalar(name, value)
-    writer.close()
     result["global_step"] = float(step)
-    files.write_json(files.join(config.model_dir, f"result_{step}.json"), result)
-    files.write_json(files.join(config.model_dir, "result.json"), result)
-    print(
-        f"step {step:,}, {config.eval_split} ({counted:,} images): "
-        f"top-1 {result['eval/label_top_1_accuracy']:.2%}, "
-        f"top-5 {result['eval/label_top_5_accuracy']:.2%}",
-        flush=True,
-    )
+    if writes:
+        _write(config, result, step=step)
+        print(
+            f"step {step:,}, {split} ({counted:,} images): "
+            f"top-1 {result['eval/label_top_1_accuracy']:.2%}, "
+            f"top-5 {result['eval/label_top_5_accuracy']:.2%}",
+            flush=True,
+        )
     return result
 
 
-def evaluate_checkpoint(config: Config) -> None:
-    """Evaluates the classifier that `--checkpoint` holds, once.
-
-    Raises:
-      UserError: it holds none, or one of other classes than the data set's.
-    """
-    asked = config
-    config, source = open_checkpoint(config)
-    assert source is not None
-    head = source.metadata["supervised_head"]
-    if head is None:
-        raise UserError(
-            f"--checkpoint={config.checkpoint} has no classifier to evaluate; measure its features "
-            "with --mode=probe"
-        )
-    if "ft_proj_selector" not in asked.explicit:
-        config = dataclasses.replace(config, ft_proj_selector=head["ft_proj_selector"])
-    check_projection_selector(config)
-    session = open_session(config)
-    config, dataset = session.config, session.dataset
-    dataset.check_split(config.eval_split, flag="--eval_split")
-    dataset.check_labels(config.eval_split)
-    model = build_compiled(session)
-    print(restore_parts(model.parts, source, allow_partial=config.allow_partial_checkpoint))
-    with dataset.report_bad_images(config.model_dir):
-        evaluate(model, session, step=0)
-
-
-def follow_run(config: Config) -> None:
-    """Evaluates each new checkpoint of `model_dir` as it appears, until the run's last step.
-
-    Flags that are not given are the run's own.
-
-    Raises:
-      UserError: `model_dir` holds no run, or a flag contradicts it.
-    """
-    stored = stored_config(config.model_dir)
-    if stored is None:
-        raise UserError(
-            f"--model_dir={config.model_dir} holds no run (no config.json); start one, or give "
-            "the folder that training printed"
-        )
-    session = open_session(adopt_run(config, stored))
-    config = session.config
-    dataset = session.dataset
-    if session.workers.count > 1:
-        raise UserError("--mode=eval follows a run from one machine; unset TF_CONFIG")
-    dataset.check_split(config.eval_split, flag="--eval_split")
-    model = build_compiled(session)
-    if model.supervised_head is None:
-        raise UserError(
-            f"--model_dir={config.model_dir} was pre-trained without a linear probe; measure its "
-            f"features with --mode=probe --checkpoint={config.model_dir}"
-        )
-    dataset.check_labels(config.eval_split)
-    state = TrainingState(model, config.model_dir, config.keep_checkpoint_max)
-    with dataset.report_bad_images(config.model_dir):
-        for path in tf.train.checkpoints_iterator(config.model_dir, min_interval_secs=15):
-            step = state.restore(path)
-            if step is None:
-                continue
-            evaluate(model, session, step=step)
-            if step >= session.plan.train_steps:
-                return
+def _write(config: Config, result: dict[str, float], *, step: int) -> None:
+    folder, name = config.task.model_dir, config.evaluation.eval_name
+    events = files.join(folder, f"eval_{name}" if name else "eval")
+    writer = tf.summary.create_file_writer(events)
+    with writer.as_default(step=step):
+        for key, value in result.items():
+            if key.startswith("eval/"):
+                tf.summary.scalar(key, value)
+    writer.close()
+    files.write_json(files.join(folder, f"result_{step}.json"), result)
+    files.write_json(files.join(folder, "result.json"), result)

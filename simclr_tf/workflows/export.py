@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import time
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.run_identity import check_projection_selector
-from simclr_tf.checkpoints import StoredWeights, read_parts, restore_parts
+from simclr_tf.checkpoints import Description, StoredWeights, read_parts, restore_parts
 from simclr_tf.checkpoints.description import FILE_NAME
 from simclr_tf.checkpoints.stored_weights import newest_saved_model
 from simclr_tf.config import Config
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
-from simclr_tf.errors import UserError, first_line
-from simclr_tf.training.build import build_plain
-from simclr_tf.training.network import Network
+from simclr_tf.errors import SettingError
+from simclr_tf.runs.folder import cannot_be_written, check_is_no_file, new_folder, stored_config
+from simclr_tf.runs.initial_weights import open_weights, step_of
 from simclr_tf.serving import formats
 from simclr_tf.serving.export import describe_export, export_saved_model
-from simclr_tf.workflows.initial_weights import open_checkpoint
-from simclr_tf.workflows.run_folder import RUNS, stored_config
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 
 # Largest difference of an output over its largest value.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
 
 def export(config: Config) -> str:
-    """Writes the network of `--checkpoint` in `--format`, and compares what it computes.
+    """Writes the network of `checkpoint` in `format`, and compares what it computes.
 
     Returns:
       The SavedModel's folder, or the file.
@@ -39,120 +36,133 @@ def export(config: Config) -> str:
       UserError: bad input, a tool that is not installed, or a file that computes something else,
         which is then not kept.
     """
-    if config.format != "saved_model":
-        formats.check_available(config.format)
-    selector = config.ft_proj_selector if "ft_proj_selector" in config.explicit else None
-    config, source = open_checkpoint(config)
-    assert source is not None  # checked with the flags
-    head = source.metadata["supervised_head"]
-    run = _run_of(source)
-    config = dataclasses.replace(
-        config,
-        model_dir=_choose_folder(config, run),
-        train_mode=source.metadata.get("train_mode", config.train_mode),
-        dataset=source.metadata.get("dataset", config.dataset),
-        ft_proj_selector=(head or {}).get("ft_proj_selector", 0) if selector is None else selector,
+    if config.export.format != "saved_model":
+        formats.check_available(config.export.format)
+    config, weights = open_weights(config)
+    assert weights is not None  # validation asks for a checkpoint
+    run = _run_of(weights)
+    config = config.replace(model_dir=_choose_folder(config, run))
+    described = _describe(config, weights, run)
+    network = build_plain(
+        described.architecture,
+        described.num_classes,
+        projection_selector=described.projection_selector,
+        batch_norm_momentum=config.batch_norm.batch_norm_decay,
     )
-    check_projection_selector(config)
-    network = build_plain(config, head["num_classes"] if head else None)
-    if config.format != "saved_model":
-        formats.check_size(config.format, network)
-    print(restore_parts(network.parts, source), flush=True)
-    names = _class_names(source, run)
+    if config.export.format != "saved_model":
+        formats.check_size(config.export.format, network)
+    print(restore_parts(network.parts, weights), flush=True)
+    write = _export_saved_model if config.export.format == "saved_model" else _export_file
     try:
-        if config.format == "saved_model":
-            return _export_saved_model(network, config, names, _step(source))
-        return _export_file(network, config, names, _step(source))
+        return write(network, described, config)
     except (OSError, tf.errors.OpError) as error:
-        reason = first_line(error)
-        raise UserError(f"--model_dir={config.model_dir} cannot be written: {reason}") from None
+        raise cannot_be_written(config.task.model_dir, error) from None
 
 
-def _run_of(source: StoredWeights) -> str | None:
+def _describe(config: Config, weights: StoredWeights, run: str | None) -> Description:
+    """Returns what the exported network is: what was stored, but for what was asked otherwise."""
+    stored = weights.description
+    selector = stored.projection_selector
+    if "ft_proj_selector" in config.given:
+        selector = config.finetuning.ft_proj_selector
+    config.architecture.check_projection_selector(selector)
+    return dataclasses.replace(
+        stored,
+        architecture=config.architecture,
+        image_size=config.data.image_size,
+        train_mode=stored.train_mode or config.task.train_mode,
+        dataset=stored.dataset or config.data.dataset,
+        projection_selector=selector,
+        class_names=_class_names(stored, run),
+        step=step_of(weights),
+    )
+
+
+def _run_of(weights: StoredWeights) -> str | None:
     """Returns the folder of the run that the checkpoint or SavedModel lies in, or None."""
-    places = source.prefix.split("/")
+    places = weights.prefix.split("/")
     above = {"variables": 4}.get(places[-1], 1)  # RUN/saved_model/STEP/variables/variables
-    folder = "/".join(places[:-above]) or ("/" if source.prefix.startswith("/") else ".")
+    folder = "/".join(places[:-above]) or ("/" if weights.prefix.startswith("/") else ".")
     return folder if tf.io.gfile.exists(files.join(folder, "config.json")) else None
 
 
 def _choose_folder(config: Config, run: str | None) -> str:
     """Returns where to write: what was asked for, else the run's folder, else a new one."""
-    if not config.model_dir:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        return run or files.join(RUNS, f"export_r{config.resnet_depth}_{stamp}")
-    folder = config.model_dir.rstrip("/")
-    if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
-        raise UserError(f"--model_dir={folder} is a file; give a folder")
+    folder = config.task.model_dir.rstrip("/")
+    if not folder:
+        return run or new_folder(f"export_r{config.architecture.resnet_depth}")
+    check_is_no_file(folder)
     if stored_config(folder) is not None and folder != run:
-        raise UserError(
-            f"--model_dir={folder} holds another run than that of --checkpoint="
-            f"{config.checkpoint}; give another --model_dir"
+        raise SettingError(
+            "model_dir",
+            folder,
+            f"holds another run than that of `checkpoint={config.task.checkpoint}`",
+            "give another `model_dir`",
         )
     return folder
 
 
-def _step(source: StoredWeights) -> int:
-    """Returns the step that the weights were trained to, 0 where nothing says."""
-    numbered = re.search(r"ckpt-(\d+)$", source.prefix)
-    return int(numbered[1]) if numbered else source.metadata.get("step", 0)
-
-
-def _class_names(source: StoredWeights, run: str | None) -> list[str] | None:
+def _class_names(stored: Description, run: str | None) -> tuple[str, ...] | None:
     """Returns what the SavedModel says, or for a checkpoint the newest SavedModel of its run."""
-    described: Any = source.metadata
-    newest = newest_saved_model(run) if "class_names" not in described and run else None
-    if newest is not None:
-        described = files.read_json(files.join(newest, "assets.extra", FILE_NAME)) or {}
-        if described.get("supervised_head") != source.metadata["supervised_head"]:
-            return None
-    return described.get("class_names")
+    newest = newest_saved_model(run) if stored.class_names is None and run else None
+    if newest is None:
+        return stored.class_names
+    content = files.read_json(files.join(newest, "assets.extra", FILE_NAME)) or {}
+    names = content.get("class_names")
+    return tuple(names) if names and len(names) == stored.num_classes else None
 
 
-def _export_saved_model(
-    network: Network, config: Config, names: list[str] | None, step: int
-) -> str:
-    function = formats.make_function(network, config.image_size)
-    expected, images = _expect(function, config.image_size)
-    folder = export_saved_model(network, config, class_names=names, step=step)
+def _export_saved_model(network: Network, described: Description, config: Config) -> str:
+    size, precision = described.image_size, config.export.export_precision
+    expected, images = _expect(formats.make_function(network, size), size)
+    folder = export_saved_model(
+        network,
+        described,
+        model_dir=config.task.model_dir,
+        export_precision=precision,
+        keep=config.files.keep_hub_module_max,
+        batch_norm_momentum=config.batch_norm.batch_norm_decay,
+    )
     saved = tf.saved_model.load(folder)
     outputs = saved.signatures["embed"](tf.constant(images))
     if "logits" in expected:
         outputs = {**outputs, **saved.signatures["classify"](tf.constant(images))}
     found = {name: value.numpy() for name, value in outputs.items()}
     difference = _compare(found, expected, config)
-    print(f"SavedModel: {folder}, stored in {config.export_precision}")
+    print(f"SavedModel: {folder}, stored in {precision}")
     print(
         "  input     image_bytes, string [batch]: JPEG, PNG, BMP or GIF files (serving_default); "
         "or images, float32 [batch, height, width, 3], RGB in [0, 1] (embed, project, classify)"
     )
-    _report(config, expected, difference)
+    print(f"  pictures  prepared inside: {_preparation(size)}")
+    _report(expected, difference)
     return folder
 
 
-def _export_file(network: Network, config: Config, names: list[str] | None, step: int) -> str:
-    kind = formats.FORMATS[config.format]
-    function = formats.make_function(network, config.image_size)
-    expected, images = _expect(function, config.image_size)
+def _export_file(network: Network, described: Description, config: Config) -> str:
+    size = described.image_size
+    kind = formats.FORMATS[config.export.format]
+    function = formats.make_function(network, size)
+    expected, images = _expect(function, size)
     content = kind.convert(function, network)
     difference = _compare(kind.run(content, images), expected, config)
-    folder = files.join(config.model_dir, "export")
+    folder = files.join(config.task.model_dir, "export")
     tf.io.gfile.makedirs(folder)
-    stem = files.join(folder, f"resnet{config.resnet_depth}-{step}")
+    depth = described.architecture.resnet_depth
+    stem = files.join(folder, f"resnet{depth}-{described.step}")
     metadata = describe_export(
         read_parts(network.parts),
-        config,
-        num_classes=network.num_classes,
-        class_names=names,
-        step=step,
+        described,
+        model_dir=config.task.model_dir,
+        export_precision=config.export.export_precision,
     )
     files.write_json(f"{stem}.json", metadata)
     path = stem + kind.suffix
     files.write_bytes(path, content)
-    size = config.image_size
     print(f"wrote {path} ({len(content) / 1e6:.1f} MB); {stem}.json says what it is")
     print(f"  input     images, float32 [batch, {size}, {size}, 3], RGB in [0, 1]")
-    _report(config, expected, difference)
+    print(f"  pictures  prepare as evaluation does: {_preparation(size)}")
+    _report(expected, difference)
     return path
 
 
@@ -178,23 +188,27 @@ def _compare(
         name: float(np.max(np.abs(found[name] - value)) / (np.max(np.abs(value)) or 1))
         for name, value in expected.items()
     }
+    tolerance = TOLERANCE[config.export.export_precision]
     for name, difference in differences.items():
-        if not difference <= TOLERANCE[config.export_precision]:  # what is no number fails too
-            raise UserError(
-                f"--format={config.format}: the converted network's {name} differ from "
-                f"{config.checkpoint}'s by {difference:.1e} of the largest, above "
-                f"{TOLERANCE[config.export_precision]:g}; do not use it, and report this"
+        if not difference <= tolerance:  # what is no number fails too
+            raise SettingError(
+                "format",
+                config.export.format,
+                f": the converted network's {name} differ from {config.task.checkpoint}'s by "
+                f"{difference:.1e} of the largest, above {tolerance:g}",
+                "do not use it, and report this",
             )
     return differences["features"]
 
 
-def _report(config: Config, outputs: dict[str, np.ndarray], difference: float) -> None:
-    size = config.image_size
+def _preparation(size: int) -> str:
     cropped = size > LARGEST_UNCROPPED_SIZE
     crop = f"the central square of {CROP_PROPORTION:g} of the shorter side, " if cropped else ""
+    return f"{crop}bicubic resize to {size} x {size}, clipped to [0, 1]"
+
+
+def _report(outputs: dict[str, np.ndarray], difference: float) -> None:
     shapes = (f"{name} [batch, {value.shape[1]}]" for name, value in outputs.items())
-    prepared = "prepared inside" if config.format == "saved_model" else "prepare as evaluation does"
-    print(f"  pictures  {prepared}: {crop}bicubic resize to {size} x {size}, clipped to [0, 1]")
     print(f"  outputs   {', '.join(shapes)}, float32")
     print(
         f"  measured  features of {len(outputs['features'])} images differ from the checkpoint's "

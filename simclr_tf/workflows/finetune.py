@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from simclr_tf.run_identity import check_projection_selector
-from simclr_tf.augmentation import SupervisedView
 from simclr_tf.config import Config
-from simclr_tf.workflows.initial_weights import open_checkpoint
-from simclr_tf.workflows.session import open_session
-from simclr_tf.workflows.training import train
+from simclr_tf.distribution import noticing_lost_workers
+from simclr_tf.runs import training
+from simclr_tf.runs.initial_weights import open_weights
+from simclr_tf.runs.networks import build_classifier
+from simclr_tf.runs.preparation import prepare
+from simclr_tf.workflows.evaluate import evaluate_trained
 
 
-def finetune(config: Config) -> None:
+def finetune(config: Config) -> dict[str, float]:
     """Trains a classifier, and what is not frozen of the network under it, and exports both.
 
     Args:
       config: what was asked. Without `checkpoint` the network is trained from scratch, the
         supervised baseline.
 
+    Returns:
+      The last metrics of training, and those of evaluation if asked for.
+
     Raises:
       UserError: bad input.
     """
-    config, source = open_checkpoint(config)
-    check_projection_selector(config)
-    train(
-        open_session(config),
-        views=SupervisedView(config.image_size),
-        source=source,
-    )
+    config, weights = open_weights(config)
+    config.architecture.check_projection_selector(config.finetuning.ft_proj_selector)
+    run = prepare(config)
+    with noticing_lost_workers(run.workers), training.report_bad_images(run):
+        with run.strategy.scope():
+            assert run.plan.num_classes is not None  # `prepare` asks for labels
+            model = build_classifier(run.config, run.plan.num_classes)
+            training.compile_network(model, run)
+        start = training.find_start(run, model, weights)
+        training.announce(run, model, start)
+        metrics = training.train(run, model, start)
+        training.export(run, model)
+        if run.config.task.mode == "train_then_eval":
+            metrics |= evaluate_trained(run, model)
+    return metrics

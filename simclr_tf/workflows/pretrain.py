@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from simclr_tf.augmentation import SimCLRViews
 from simclr_tf.config import Config
-from simclr_tf.workflows.initial_weights import open_checkpoint
-from simclr_tf.workflows.session import open_session
-from simclr_tf.workflows.training import train
+from simclr_tf.distribution import noticing_lost_workers
+from simclr_tf.runs import training
+from simclr_tf.runs.initial_weights import open_weights
+from simclr_tf.runs.networks import build_simclr
+from simclr_tf.runs.preparation import prepare
+from simclr_tf.workflows.evaluate import evaluate_trained
 
 
-def pretrain(config: Config) -> None:
+def pretrain(config: Config) -> dict[str, float]:
     """Trains an encoder and projection head by SimCLR and exports them.
 
     Args:
       config: what was asked. With `checkpoint`, encoder and projection head start from there.
 
+    Returns:
+      The last metrics of training, and those of evaluation if asked for.
+
     Raises:
       UserError: bad input.
     """
-    config, source = open_checkpoint(config)
-    train(
-        open_session(config),
-        views=contrastive_views(config),
-        source=source,
-    )
-
-
-def contrastive_views(config: Config) -> SimCLRViews:
-    """Returns what makes the two views that `config` asks for."""
-    return SimCLRViews(
-        config.image_size,
-        color_jitter_strength=config.color_jitter_strength,
-        use_blur=config.use_blur,
-    )
+    config, weights = open_weights(config)
+    run = prepare(config)
+    with noticing_lost_workers(run.workers), training.report_bad_images(run):
+        with run.strategy.scope():
+            model = build_simclr(run.config, run.plan.num_classes)
+            training.compile_network(model, run)
+        start = training.find_start(run, model, weights)
+        training.announce(run, model, start)
+        metrics = training.train(run, model, start)
+        training.export(run, model)
+        if run.config.task.mode == "train_then_eval":
+            metrics |= evaluate_trained(run, model)
+    return metrics

@@ -20,8 +20,6 @@ from simclr_tf import compat
 
 compat.import_tensorflow()
 
-from simclr_tf import config as config_lib  # noqa: E402
-from simclr_tf.run_identity import adopt_architecture  # noqa: E402
 from simclr_tf.checkpoints import find_weights, restore_parts  # noqa: E402
 from simclr_tf.convert_pytorch.pytorch_file import read_tensors  # noqa: E402
 from simclr_tf.convert_pytorch.pytorch_names import as_stored_here, map_names  # noqa: E402
@@ -62,11 +60,11 @@ def load(folder: Path, networks: dict[str, Network], kind: str) -> None:
         for name, path in map_names(tensors, kind)[0].items():
             as_stored_here(path, tensors[name])
         return
-    source = find_weights(str(folder))
+    weights = find_weights(str(folder))
     if kind not in networks:
-        config, _ = adopt_architecture(config_lib.defaults(), source.metadata)
-        networks[kind] = build_plain(config, source.metadata["supervised_head"]["num_classes"])
-    restore_parts(networks[kind].parts, source)
+        description = weights.description
+        networks[kind] = build_plain(description.architecture, description.num_classes)
+    restore_parts(networks[kind].parts, weights)
 
 
 def main(folder: Path, count: int) -> None:

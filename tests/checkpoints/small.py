@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import config as config_lib
-from simclr_tf.checkpoints import make_metadata, variables_by_path
+from simclr_tf.architecture import Architecture
+from simclr_tf.checkpoints import Description, variables_by_path
 from simclr_tf.checkpoints.variables import module_of
 from simclr_tf.training.build import build_plain
 from simclr_tf.training.network import Network
 from tests.checkpoints.reference_release import value_of
 
 
-def small_config(**changes) -> config_lib.Config:
+def small_architecture(**changes: Any) -> Architecture:
     """A ResNet-18 of two channels."""
-    settings = {
+    settings: dict[str, Any] = {
         "resnet_depth": 18,
         "width_multiplier": 1 / 32,
-        "image_size": 16,
         "num_proj_layers": 2,
         "proj_out_dim": 4,
+        "cifar_stem": True,
     }
-    return dataclasses.replace(config_lib.defaults(), **{**settings, **changes})
+    return Architecture(**{**settings, **changes})
 
 
-def small_network(*, classes: int | None = 3, seed: str = "", **changes) -> Network:
+def small_network(*, classes: int | None = 3, seed: str = "", **changes: Any) -> Network:
     """Every value follows from the variable's path and `seed`."""
-    network = build_plain(small_config(**changes), classes)
+    network = build_plain(small_architecture(**changes), classes)
     for path, variable in variables_by_path(network.parts).items():
         variable.assign(value_of(f"{seed}{path}", variable.shape.as_list()))
     return network
 
 
-def save(network: Network, folder: Path, *, classes: int | None = 3, **changes) -> Path:
+def save(network: Network, folder: Path, *, classes: int | None = 3, **changes: Any) -> Path:
     """Writes ckpt-7 and simclr.json, as a run does."""
     checkpoint = tf.train.Checkpoint(**network.parts)
     tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(checkpoint_number=7)
-    metadata = make_metadata(small_config(**changes), num_classes=classes)
-    (folder / "simclr.json").write_text(json.dumps(metadata))
+    description = Description(
+        small_architecture(**changes),
+        16,
+        train_mode="pretrain",
+        num_classes=classes,
+        dataset="imagenet2012",
+    )
+    (folder / "simclr.json").write_text(json.dumps(description.to_json()))
     return folder
 
 

@@ -17,9 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf import config as config_lib
-from simclr_tf.run_identity import adopt_architecture
-from simclr_tf.checkpoints import find_weights, restore_parts
+from simclr_tf.checkpoints import Description, find_weights, restore_parts
 from simclr_tf.errors import UserError
 from simclr_tf.training.build import build_plain
 from simclr_tf.training.network import Network
@@ -78,14 +76,12 @@ def write_tf1(folder: Path, case: str, *, leave_out: str = "none") -> None:
     (folder / "checkpoint").unlink()
 
 
-def load(path: Path) -> tuple[Network, str, config_lib.Config]:
+def load(path: Path) -> tuple[Network, str, Description]:
     """The network that a command without flags builds for this checkpoint, and what it says."""
-    source = find_weights(str(path))
-    config, contradicted = adopt_architecture(config_lib.defaults(), source.metadata)
-    assert not contradicted
-    head = source.metadata["supervised_head"]
-    network = build_plain(config, head["num_classes"] if head else None)
-    return network, restore_parts(network.parts, source), config
+    weights = find_weights(str(path))
+    description = weights.description
+    network = build_plain(description.architecture, description.num_classes)
+    return network, restore_parts(network.parts, weights), description
 
 
 def assert_computes(network: Network, case: str) -> None:
@@ -101,33 +97,34 @@ def test_tf2_checkpoints_and_saved_models(case, tmp_path) -> None:
     write_tf2(tmp_path, case)
     count = len(list(flat(GOLDEN[case]["variables"])))
     for path, ignored in ((tmp_path, 3), (tmp_path / "saved_model", 0)):
-        network, told, config = load(path)
+        network, told, description = load(path)
         counts = f"{count} variables matched, 0 missing, 0 unexpected, 0 mismatched"
         rest = f"; {ignored} of the optimizer and step ignored" if ignored else ""
         assert told.endswith(f"(reference release, TF2): {counts}{rest}")
         assert_computes(network, case)
-        assert config.resnet_depth == CASES[case]["resnet_depth"]
-        assert config.sk_ratio == CASES[case].get("sk_ratio", 0)
-        assert config.image_size == (32 if "cifar" in case else 224)
-        assert (config.num_proj_layers, config.proj_out_dim) == (3, 8)
+        architecture = description.architecture
+        assert architecture.resnet_depth == CASES[case]["resnet_depth"]
+        assert architecture.sk_ratio == CASES[case].get("sk_ratio", 0)
+        assert description.image_size == (32 if "cifar" in case else 224)
+        assert (architecture.num_proj_layers, architecture.proj_out_dim) == (3, 8)
 
 
 @pytest.mark.parametrize("case", [case for case in GOLDEN if case.startswith("tf1")])
 def test_tf1_checkpoints(case, tmp_path) -> None:
     write_tf1(tmp_path, case)
-    network, told, config = load(tmp_path)
+    network, told, description = load(tmp_path)
     names = [name for name, _ in flat(GOLDEN[case]["variables"])]
     slots = sum("moving" not in name for name in names)
     assert f"{len(names)} variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
     assert told.endswith(f"; {slots + 1} of the optimizer and step ignored")
     assert_computes(network, case)
-    assert config.num_proj_layers == (2 if case == "tf1_r50_v1" else 3)
+    assert description.architecture.num_proj_layers == (2 if case == "tf1_r50_v1" else 3)
 
 
 def test_published_v1_has_no_projection_head(tmp_path) -> None:
     write_tf1(tmp_path, "tf1_r50_v1", leave_out="head_contrastive")
-    network, told, config = load(tmp_path / "model.ckpt-5")
-    assert config.proj_head_mode == "none"
+    network, told, description = load(tmp_path / "model.ckpt-5")
+    assert description.architecture.proj_head_mode == "none"
     assert "267 variables matched, 0 missing" in told
     outputs = network(tf.constant(images_of(64)))
     for name in ("final_avg_pool", "logits_sup"):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
+from simclr_tf.checkpoints import Description, find_weights, restore_parts, variables_by_path
 from simclr_tf.errors import UserError
-from tests.checkpoints.small import as_module, save, small_network, values_of
+from tests.checkpoints.small import as_module, save, small_architecture, small_network, values_of
 
 FORMAT_1 = Path(__file__).parents[1] / "golden/format_1"
 
@@ -51,9 +51,9 @@ def test_all_of_what_is_asked_for_and_nothing_else(saved) -> None:
 
 
 def test_a_run_s_folder_is_its_latest_checkpoint(saved) -> None:
-    source = find_weights(f"{saved}/")
-    assert source.prefix == f"{saved}/ckpt-7"
-    assert source.metadata["supervised_head"] == {"num_classes": 3, "ft_proj_selector": 0}
+    weights = find_weights(f"{saved}/")
+    assert weights.prefix == f"{saved}/ckpt-7"
+    assert (weights.description.num_classes, weights.description.projection_selector) == (3, 0)
 
 
 @pytest.mark.parametrize("state", [None, 'model_checkpoint_path: "/cns/not/here-9"', "\xff{"])
@@ -74,9 +74,9 @@ def test_newest_saved_model_by_number_not_by_name(folder, tmp_path) -> None:
         (target / "assets.extra").mkdir()
         shutil.copy(folder / "simclr.json", target / "assets.extra")
     for path in (tmp_path, tmp_path / "saved_model", tmp_path / "saved_model/10"):
-        source = find_weights(str(path))
+        weights = find_weights(str(path))
         network = small_network(seed="other")
-        restore_parts(network.parts, source)
+        restore_parts(network.parts, weights)
         assert_equal(values_of(network), values_of(small_network(seed="10")))
 
 
@@ -87,7 +87,7 @@ def test_newest_saved_model_by_number_not_by_name(folder, tmp_path) -> None:
             {"resnet_depth": 34},
             [
                 "80 missing in the checkpoint: encoder/block_groups/0/blocks/2/conv1/kernel, ",
-                ", or add --allow_partial_checkpoint",
+                ", or add `allow_partial_checkpoint`",
             ],
         ),
         (
@@ -139,10 +139,10 @@ def test_partial_takes_what_fits_and_lists_the_rest(saved) -> None:
 def test_partial_needs_a_variable_of_the_encoder(saved) -> None:
     network = small_network(seed="other", width_multiplier=1 / 16)
     network.encoder.stem.norm = None  # nothing but shapes that differ is left
-    source = find_weights(str(saved))
+    weights = find_weights(str(saved))
     with pytest.raises(UserError, match="does not fit this network") as error:
-        restore_parts(network.parts, source, allow_partial=True)
-    assert "--allow_partial_checkpoint" not in str(error.value)
+        restore_parts(network.parts, weights, allow_partial=True)
+    assert "allow_partial_checkpoint" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -217,11 +217,18 @@ def test_weights_that_do_not_say_what_they_are(content, words, folder) -> None:
 @pytest.mark.smoke
 def test_format_1_still_loads() -> None:
     """A run of simclr_tf 0.1 on the bundled digits; what it computed then."""
-    source = find_weights(str(FORMAT_1))
-    assert source.metadata["format"] == 2
-    assert source.metadata["architecture"]["torch_normalization"] is None
-    network = small_network(classes=10, width_multiplier=1 / 64, image_size=8)
-    told = restore_parts(network.parts, source)
+    weights = find_weights(str(FORMAT_1))
+    assert weights.description == Description(
+        small_architecture(width_multiplier=1 / 64),
+        image_size=8,
+        train_mode="pretrain",
+        num_classes=10,
+        dataset="digits",
+    )
+    assert weights.description.architecture.torch_normalization is None
+    assert weights.description.to_json()["format"] == 2
+    network = small_network(classes=10, width_multiplier=1 / 64)
+    told = restore_parts(network.parts, weights)
     assert "116 variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
     images = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
     outputs = network(images)

@@ -1,6 +1,6 @@
 """Makes PyTorch files of small networks, and what the networks compute. Runs in PyTorch.
 
-    python tests/checkpoints/pytorch_networks.py OUT [WIDTH]
+    python tests/convert_pytorch/pytorch_networks.py OUT [WIDTH]
 
 Needs torch, torchvision, lightly and safetensors, which simclr_tf does not. `tests/golden/pytorch/`
 was made so, by PyTorch 2.5.1, torchvision 0.20.1 and lightly 1.6.0.
@@ -44,7 +44,7 @@ class Narrow(ResNet):
         return super()._make_layer(block, planes * self.width // 64, *args, **kwargs)
 
 
-def randomise(network: nn.Module) -> nn.Module:
+def randomize(network: nn.Module) -> nn.Module:
     """Gives every parameter and statistic a value that matters; evaluation mode."""
     with torch.no_grad():
         for name, value in network.state_dict().items():
@@ -67,7 +67,7 @@ def main(out: Path, width: int) -> None:
     module = nn.Module()
     module.backbone = nn.Sequential(*list(resnet.children())[:-1])
     module.projection_head = SimCLRProjectionHead(dim, dim, 6, num_layers=3)
-    randomise(module)
+    randomize(module)
     checkpoint = {
         "epoch": 3,
         "state_dict": module.state_dict(),
@@ -88,7 +88,7 @@ def main(out: Path, width: int) -> None:
     for layer in resnet.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eps = 1e-3  # PyTorch's is 1e-5
-    randomise(resnet)
+    randomize(resnet)
     wrapped = {f"module.{name}": value.contiguous() for name, value in resnet.state_dict().items()}
     save_file(wrapped, out / "torchvision_r50.safetensors")
     body = nn.Sequential(*list(resnet.children())[:-1])
@@ -100,7 +100,7 @@ def main(out: Path, width: int) -> None:
 
     resnet = ResNetGenerator("resnet-18", width=width / 64)
     backbone = nn.Sequential(*list(resnet.children())[:-1], nn.AdaptiveAvgPool2d(1))
-    randomise(backbone)
+    randomize(backbone)
     torch.save(backbone.state_dict(), out / "lightly_cifar.pt")
     features = backbone(images("lightly_cifar.pt")).flatten(1)
     expected["lightly_cifar.pt"] = {"final_avg_pool": features}

@@ -20,9 +20,10 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from simclr_tf import config as config_lib
-from simclr_tf.run_identity import adopt_architecture
-from simclr_tf.convert_pytorch import convert, find_weights, restore_parts
+from simclr_tf import files
+from simclr_tf.checkpoints import Description, find_weights, restore_parts
+from simclr_tf.convert_pytorch.__main__ import main
+from simclr_tf.convert_pytorch.convert import IMAGENET_MEAN, IMAGENET_STD, convert
 from simclr_tf.convert_pytorch.pytorch_file import read_tensors
 from simclr_tf.convert_pytorch.pytorch_names import map_names
 from simclr_tf.errors import UserError
@@ -35,19 +36,18 @@ FLAGS = {"torchvision_r50.safetensors": ["--epsilon=0.001"]}
 PYTORCH = os.environ.get("PYTORCH_PYTHON")
 
 
-def assert_converted(folder: Path, name: str, output: Path) -> config_lib.Config:
+def assert_converted(folder: Path, name: str, output: Path) -> Description:
     """Converts a file, loads the result as a command would, and compares what it computes."""
     flags = [f"--input={folder / name}", f"--output={output}", *FLAGS.get(name, [])]
-    assert convert_pytorch.main(flags) == 0
-    source = find_weights(str(output))
-    config, _ = adopt_architecture(config_lib.defaults(), source.metadata)
-    head = source.metadata["supervised_head"]
-    network = build_plain(config, head["num_classes"] if head else None)
-    assert "0 missing, 0 unexpected, 0 mismatched" in restore_parts(network.parts, source)
+    assert main(flags) == 0
+    weights = find_weights(str(output))
+    description = weights.description
+    network = build_plain(description.architecture, description.num_classes)
+    assert "0 missing, 0 unexpected, 0 mismatched" in restore_parts(network.parts, weights)
     outputs = network(tf.constant(images_of(SIZES[name])))
     for key, expected in json.loads((folder / "expected.json").read_text())[name].items():
         np.testing.assert_allclose(outputs[key], expected, atol=1e-5, rtol=1e-5, err_msg=key)
-    return config
+    return description
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,10 @@ def assert_converted(folder: Path, name: str, output: Path) -> config_lib.Config
     ],
 )
 def test_features_are_pytorch_s(name, expected, tmp_path) -> None:
-    config = assert_converted(GOLDEN, name, tmp_path / "out")
-    assert {key: getattr(config, key) for key in expected} == expected
-    assert config.torch_normalization == convert_pytorch.IMAGENET
+    description = assert_converted(GOLDEN, name, tmp_path / "out")
+    told = {**vars(description), **vars(description.architecture)}
+    assert {key: told[key] for key in expected} == expected
+    assert told["torch_normalization"] == (*IMAGENET_MEAN, *IMAGENET_STD)
 
 
 def test_the_command_says_its_own_lines_only(tmp_path) -> None:
@@ -119,7 +120,7 @@ def test_prefixes(prefix) -> None:
 def test_normalization_and_what_to_leave_out(tmp_path) -> None:
     flags = [f"--input={GOLDEN}/lightly_r18.ckpt", f"--output={tmp_path}/out", "--mean=0,0,0"]
     flags += ["--std=1,1,1", "--drop=projection_head", "--image_size=96"]
-    assert convert_pytorch.main(flags) == 0
+    assert main(flags) == 0
     metadata = json.loads((tmp_path / "out/simclr.json").read_text())
     assert metadata["architecture"]["torch_normalization"] == [0, 0, 0, 1, 1, 1]
     assert metadata["architecture"]["proj_head_mode"] == "none"
@@ -142,7 +143,7 @@ ONES = np.ones([4, 4], np.float32)
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("queue", ONES, "holds 1 tensors that are not of a ResNet, .*: queue; .* --drop=queue"),
+        ("queue", ONES, "holds 1 tensors that are not of a ResNet, .*: queue; .* `drop=queue"),
         ("module.layer1.0.conv1.bias", np.ones(1, np.float32), "module.layer1.0.conv1.bias"),
         ("module.layer4.2.bn3.weight", None, "1 variables are missing, .*/3/blocks/2/norm3/gamma"),
         ("module.layer4.2.conv1.weight", None, "holds no ResNet of simclr_tf"),
@@ -154,7 +155,7 @@ ONES = np.ones([4, 4], np.float32)
 def test_what_does_not_belong_is_named(name, value, words, tmp_path) -> None:
     file = spoil(name, value, tmp_path)
     with pytest.raises(UserError, match=words):
-        convert_pytorch.convert(str(file), str(tmp_path / "out"))
+        convert(str(file), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -242,21 +243,21 @@ def test_pickles_that_say_nothing_sensible(pickled, words, tmp_path) -> None:
 def test_files_that_are_not_pytorch_s(make, words, tmp_path, capsys) -> None:
     path = tmp_path / "x.pt"
     make(path)
-    assert convert_pytorch.main([f"--input={path}", f"--output={tmp_path}/out"]) == 2
+    assert main([f"--input={path}", f"--output={tmp_path}/out"]) == 2
     said = capsys.readouterr().err
     assert words in said and said.startswith("error: --input=") and said.count("\n") == 1
 
 
 def test_output_is_never_overwritten_nor_half_written(tmp_path, monkeypatch, capsys) -> None:
     file = GOLDEN / "lightly_cifar.pt"
-    assert convert_pytorch.main([f"--input={file}", f"--output={tmp_path}"]) == 2
+    assert main([f"--input={file}", f"--output={tmp_path}"]) == 2
     assert f"--output={tmp_path} exists" in capsys.readouterr().err
     shutil.copy(file, tmp_path / "in.pt")
 
     def full(*_) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(convert_pytorch.files, "write_json", full)
+    monkeypatch.setattr(files, "write_json", full)
     with pytest.raises(OSError, match="no space"):
-        convert_pytorch.convert(str(tmp_path / "in.pt"), str(tmp_path / "out"))
+        convert(str(tmp_path / "in.pt"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf import data
-from simclr_tf.augmentation import ViewPipeline, SimCLRViews
+from simclr_tf.augmentation import SimCLRViews, ViewPipeline
 from simclr_tf.data import reading, train_pipeline
 from simclr_tf.errors import UserError
 

@@ -41,7 +41,7 @@ def test_named_strategies():
 @needs_no_accelerator
 def test_cpu_is_split_before_tensorflow_runs_only():
     tf.constant(0)
-    with pytest.raises(UserError, match="--num_virtual_devices=3 must be set before"):
+    with pytest.raises(UserError, match="`num_virtual_devices=3` must be set before"):
         choose_strategy(num_virtual_devices=3)
 
 
@@ -50,11 +50,11 @@ def test_cpu_is_split_before_tensorflow_runs_only():
     ("arguments", "place"),
     [
         ({}, "on this machine"),
-        ({"master": "grpc://127.0.0.1:9"}, "--tpu_name=grpc://127.0.0.1:9"),
-        ({"tpu_name": "no-such-tpu"}, "--tpu_name=no-such-tpu"),
+        ({"master": "grpc://127.0.0.1:9"}, "`tpu_name=grpc://127.0.0.1:9`"),
+        ({"tpu_name": "no-such-tpu"}, "`tpu_name=no-such-tpu`"),
         (
             {"tpu_name": "no-such-tpu", "tpu_zone": "europe-west4-a", "gcp_project": "p"},
-            "--tpu_name=no-such-tpu",
+            "`tpu_name=no-such-tpu`",
         ),
     ],
     ids=["this machine", "address", "name", "name, zone and project"],
@@ -68,7 +68,7 @@ def test_missing_tpu_is_one_clear_line_and_soon(arguments, place, monkeypatch):
     assert time.monotonic() - start < 30
     message = str(error.value)
     assert place in message
-    assert "--use_tpu" in message
+    assert "`use_tpu`" in message
     assert len(message.splitlines()) == 1
     assert socket.getdefaulttimeout() == before
 

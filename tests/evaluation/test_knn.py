@@ -29,9 +29,9 @@ def slow_knn(train, train_labels, test, test_labels, k, temperature) -> float:
 def test_equals_loops(k: int, temperature: float) -> None:
     rng = np.random.default_rng(1)
     labels, test_labels = rng.integers(0, 4, 60), rng.integers(0, 4, 40)
-    centres = rng.normal(size=(4, 6))
-    train = centres[labels] + rng.normal(size=(60, 6))
-    test = centres[test_labels] + rng.normal(size=(40, 6))
+    centers = rng.normal(size=(4, 6))
+    train = centers[labels] + rng.normal(size=(60, 6))
+    test = centers[test_labels] + rng.normal(size=(40, 6))
     fast = knn_accuracy(train, labels, test, test_labels, k=k, temperature=temperature)
     assert fast == slow_knn(train, labels, test, test_labels, min(k, 60), temperature)
     assert 0.3 < fast < 1

@@ -11,12 +11,12 @@ from simclr_tf.evaluation import balanced_subset, logistic_regression_accuracy
 pytestmark = pytest.mark.smoke
 
 
-def test_equals_a_direct_minimisation() -> None:
+def test_equals_a_direct_minimization() -> None:
     rng = np.random.default_rng(2)
     labels, test_labels = rng.integers(0, 3, 90), rng.integers(0, 3, 300)
-    centres = rng.normal(size=(3, 5))
-    train = 10 * (centres[labels] + rng.normal(size=(90, 5))) + 3
-    test = 10 * (centres[test_labels] + rng.normal(size=(300, 5))) + 3
+    centers = rng.normal(size=(3, 5))
+    train = 10 * (centers[labels] + rng.normal(size=(90, 5))) + 3
+    test = 10 * (centers[test_labels] + rng.normal(size=(300, 5))) + 3
     x = (train - train.mean(0)) / train.std(0)
 
     def objective(flat: np.ndarray) -> float:  # scikit-learn's: C * sum of losses + |w|^2 / 2

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from absl import flags
 
-from tests.conftest import TINY
+from simclr_tf.architecture import Architecture, uses_cifar_stem
 from tests.serving.loader import Loader, compile_loader
 
 SIZE = 40  # above 32: the central crop is part of the preprocessing
@@ -25,24 +24,34 @@ class Exported:
 
     folder: Path
     network: Any
-    config: Any
+    description: Any
 
 
-def make_config(*given: str) -> Any:
-    """Returns the configuration of a command line on the tiny network."""
-    from simclr_tf import config, flag_definitions
+def describe(image_size: int, *, num_classes: int | None = 10, **changes: Any) -> Any:
+    """Returns the description of a tiny network, but for `changes` of its architecture."""
+    from simclr_tf.checkpoints import Description
 
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    values(["simclr_tf", *TINY, *given])
-    return config.from_flags(values)
+    tiny = Architecture(
+        resnet_depth=18,
+        width_multiplier=1 / 16,
+        num_proj_layers=2,
+        proj_out_dim=8,
+        cifar_stem=uses_cifar_stem(image_size),
+    )
+    return Description(
+        dataclasses.replace(tiny, **changes),
+        image_size,
+        train_mode="pretrain",
+        num_classes=num_classes,
+        dataset="digits",
+    )
 
 
-def make_network(config: Any, seed: int = 0) -> Any:
+def make_network(description: Any, seed: int = 0) -> Any:
     """Returns a network whose every variable, moving statistics too, is drawn at random."""
     from simclr_tf.training.build import build_plain
 
-    network = build_plain(config, num_classes=10)
+    network = build_plain(description.architecture, description.num_classes)
     rng = np.random.default_rng(seed)
     for variable in network.variables:
         shape = variable.shape
@@ -58,15 +67,19 @@ def exported(tmp_path_factory) -> dict[str, Exported]:
     """The same network exported in either precision."""
     from simclr_tf.serving.export import export_saved_model
 
-    base = make_config(f"--image_size={SIZE}")
-    network = make_network(base)
+    names = tuple(f"class {number}" for number in range(10))
+    description = dataclasses.replace(describe(SIZE), class_names=names, step=7)
+    network = make_network(description)
     results = {}
     for precision in ("float32", "bfloat16"):
-        folder = tmp_path_factory.mktemp(precision)
-        config = dataclasses.replace(base, export_precision=precision, model_dir=str(folder))
-        names = [f"class {number}" for number in range(10)]
-        path = export_saved_model(network, config, class_names=names, step=7)
-        results[precision] = Exported(Path(path), network, config)
+        path = export_saved_model(
+            network,
+            description,
+            model_dir=str(tmp_path_factory.mktemp(precision)),
+            export_precision=precision,
+            keep=0,
+        )
+        results[precision] = Exported(Path(path), network, description)
     return results
 
 

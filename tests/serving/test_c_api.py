@@ -48,7 +48,7 @@ def test_jpeg_files_equal_the_network_on_evaluation_images(exported, load, tmp_p
     paths = write_pictures(tmp_path, JPEGS)
     outputs = load(model.folder).ask("serving_default", "strings", *paths)
     images = [
-        preprocess_for_eval(tf.io.decode_jpeg(content, channels=3), model.config.image_size)
+        preprocess_for_eval(tf.io.decode_jpeg(content, channels=3), model.description.image_size)
         for content in JPEGS
     ]
     expected = model.network(tf.stack(images), training=False)

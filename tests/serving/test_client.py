@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf.serving import client
+from tests.documentation import code_run_by
 from tests.serving import doubles
 from tests.serving.conftest import encode
 
@@ -176,9 +176,8 @@ def test_http_needs_no_tensorflow(model, images) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_curl_of_the_readme(model, images, exported) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (command,) = re.findall(r"^printf .*?:predict$", readme, re.DOTALL | re.MULTILINE)
+def test_the_curl_of_the_documentation(model, images, exported) -> None:
+    command = code_run_by("tests/serving/test_client.py::test_the_curl_of_the_documentation")
     model.busy, model.seconds = 0, 0.0
     with doubles.serve_rest(model) as address:
         command = command.replace("localhost:8501", address).replace("image.jpg", str(images[0]))

@@ -47,7 +47,7 @@ def _damaged(folder: Path, tmp_path: Path, file: str) -> Path:
 
 def test_training_refuses_them_in_one_line(exported, tmp_path) -> None:
     model = exported["float32"]
-    network = make_network(model.config, seed=1)
+    network = make_network(model.description, seed=1)
     before = [variable.numpy() for variable in network.variables]
     scale = 2**10 if sys.platform == "linux" else 1  # ru_maxrss is in KiB there
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

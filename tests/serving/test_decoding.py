@@ -18,7 +18,7 @@ pytestmark = pytest.mark.smoke
 rng = np.random.default_rng(0)
 NOISE = rng.integers(0, 256, (20, 33, 4), np.uint8)
 DEEP = rng.integers(0, 65536, (20, 33, 4), np.uint16)
-RGB, GREY = NOISE[..., :3], NOISE[..., 0]
+RGB, GRAY = NOISE[..., :3], NOISE[..., 0]
 ROWS, COLUMNS = np.mgrid[:20, :33]
 SLOPE = np.stack([ROWS * 9, COLUMNS * 5, ROWS * 0 + 100], axis=-1).astype(np.uint8)
 
@@ -47,23 +47,23 @@ def converted(mode: str, kind: str, **options) -> bytes:
 EXACT = {
     "jpeg": encode(SLOPE, "JPEG", quality=90),
     "jpeg, progressive": encode(SLOPE, "JPEG", progressive=True),
-    "jpeg, grey": encode(GREY, "JPEG"),
+    "jpeg, gray": encode(GRAY, "JPEG"),
     "png": encode(RGB, "PNG"),
-    "png, grey": encode(GREY, "PNG"),
+    "png, gray": encode(GRAY, "PNG"),
     "png, alpha": encode(NOISE, "PNG"),
-    "png, grey and alpha": png(NOISE[..., [0, 3]]),
+    "png, gray and alpha": png(NOISE[..., [0, 3]]),
     "png, 16 bits": png(DEEP[..., :3]),
     "png, 16 bits, alpha": png(DEEP),
-    "png, 16 bits, grey": png(DEEP[..., :1]),
+    "png, 16 bits, gray": png(DEEP[..., :1]),
     "png, palette": converted("P", "PNG"),
     "png, one bit": converted("1", "PNG"),
     "bmp": encode(RGB, "BMP"),
-    "bmp, grey": encode(GREY, "BMP"),
+    "bmp, gray": encode(GRAY, "BMP"),
     "bmp, palette": converted("P", "BMP"),
     "bmp, alpha": encode(NOISE, "BMP"),
-    "gif": encode(GREY, "GIF"),
+    "gif": encode(GRAY, "GIF"),
     "gif, palette": converted("P", "GIF"),
-    "gif, frames": encode(GREY, "GIF", save_all=True, append_images=[Image.fromarray(GREY[::-1])]),
+    "gif, frames": encode(GRAY, "GIF", save_all=True, append_images=[Image.fromarray(GRAY[::-1])]),
 }
 
 

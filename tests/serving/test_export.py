@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -15,7 +16,7 @@ import tensorflow as tf
 from simclr_tf.run import main
 from simclr_tf.serving.export import export_saved_model
 from tests.conftest import TINY
-from tests.serving.conftest import make_config, make_network
+from tests.serving.conftest import describe, make_network
 
 pytestmark = pytest.mark.smoke
 
@@ -47,10 +48,10 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     assert main(["simclr_tf", *TINY, "--train_steps=2", f"--model_dir={folder}"]) == 0
     rng = np.random.default_rng(0)
-    grey = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
-    colour = rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)
-    (folder / "a.png").write_bytes(tf.io.encode_png(grey).numpy())
-    (folder / "b.jpg").write_bytes(tf.io.encode_jpeg(colour).numpy())
+    gray = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
+    color = rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)
+    (folder / "a.png").write_bytes(tf.io.encode_png(gray).numpy())
+    (folder / "b.jpg").write_bytes(tf.io.encode_jpeg(color).numpy())
     np.save(folder / "pixels.npy", rng.uniform(size=(3, 8, 8, 3)).astype(np.float32))
     return folder
 
@@ -69,12 +70,11 @@ def reloaded(folder: Path) -> dict[str, np.ndarray]:
 def network(folder: Path):
     """The network of the run's checkpoint, rebuilt from its description."""
     from simclr_tf.checkpoints import find_weights, restore_parts
-    from simclr_tf.config import Config
     from simclr_tf.training.build import build_plain
 
-    stored = json.loads((folder / "config.json").read_text())
-    network = build_plain(Config(**stored), num_classes=10)
-    restore_parts(network.parts, find_weights(str(folder)))
+    weights = find_weights(str(folder))
+    network = build_plain(weights.description.architecture, num_classes=10)
+    restore_parts(network.parts, weights)
     return network
 
 
@@ -181,7 +181,7 @@ def test_training_goes_on_from_either_precision(exported, precision) -> None:
     from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
 
     original = exported[precision].network
-    network = make_network(exported[precision].config, seed=1)
+    network = make_network(exported[precision].description, seed=1)
     restore_parts(network.parts, find_weights(str(exported[precision].folder)))
     values = variables_by_path(original.parts)
     for path, variable in variables_by_path(network.parts).items():
@@ -195,9 +195,11 @@ def test_training_goes_on_from_either_precision(exported, precision) -> None:
 def test_a_network_without_labels_has_no_classifier(tmp_path) -> None:
     from simclr_tf.training.build import build_plain
 
-    config = make_config(f"--model_dir={tmp_path}")
-    network = build_plain(config, num_classes=None)
-    folder = export_saved_model(network, config, class_names=None, step=3)
+    description = dataclasses.replace(describe(8, num_classes=None), step=3)
+    network = build_plain(description.architecture, num_classes=None)
+    folder = export_saved_model(
+        network, description, model_dir=str(tmp_path), export_precision="float32", keep=0
+    )
     signatures = tf.saved_model.load(folder).signatures
     assert set(signatures) == {"serving_default", "embed", "project"}
     picture = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8))

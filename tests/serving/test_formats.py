@@ -9,23 +9,23 @@ import tensorflow as tf
 from simclr_tf import compat
 from simclr_tf.errors import UserError
 from simclr_tf.serving import formats
-from tests.serving.conftest import make_config, make_network
+from tests.serving.conftest import describe, make_network
 
 pytestmark = pytest.mark.smoke
 
 NETWORKS = {
-    "CIFAR stem": ("--image_size=8",),
-    "7x7 stem, squeeze-excitation": ("--image_size=40", "--se_ratio=0.25"),
-    "deep stem, selective kernels": ("--image_size=40", "--resnet_depth=50", "--sk_ratio=0.0625"),
+    "CIFAR stem": (8, {}),
+    "7x7 stem, squeeze-excitation": (40, {"se_ratio": 0.25}),
+    "deep stem, selective kernels": (40, {"resnet_depth": 50, "sk_ratio": 0.0625}),
 }
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def converted(request):
     """A network, its image size and its function."""
-    config = make_config(*NETWORKS[request.param])
-    network = make_network(config)
-    return network, config.image_size, formats.make_function(network, config.image_size)
+    size, changes = NETWORKS[request.param]
+    network = make_network(describe(size, **changes))
+    return network, size, formats.make_function(network, size)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
@@ -83,8 +83,8 @@ def check_onnx(content: bytes, size: int) -> None:
 
 
 def test_weights_that_no_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make_network(make_config())
+    network = make_network(describe(8))
     formats.check_size("onnx", network)
     monkeypatch.setattr(formats, "LARGEST_FILE", 1000)
-    with pytest.raises(UserError, match=r"--format=onnx.*--format=saved_model"):
+    with pytest.raises(UserError, match="`format=onnx`.*`format=saved_model`"):
         formats.check_size("onnx", network)

@@ -5,28 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from absl import flags
 from packaging.requirements import Requirement
 
-from simclr_tf import config as config_lib
-from simclr_tf import flag_definitions
+from simclr_tf.config import parse
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "flags").glob("*.flags"))
 
 
-def parse(*arguments: str) -> config_lib.Config:
-    values = flags.FlagValues()
-    flag_definitions.define(values)
-    values(["simclr_tf", *arguments])
-    return config_lib.from_flags(values)
-
-
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_on_a_tpu_is_the_recipe_but_for_the_hardware(recipe: Path) -> None:
-    plain = parse(f"--flagfile={recipe}")
-    on_tpu = parse(f"--flagfile={recipe}", f"--flagfile={ROOT / 'tpu/tpu.flags'}")
-    assert (on_tpu.use_tpu, on_tpu.precision) == (True, "bfloat16")
+    plain = parse([f"--flagfile={recipe}"])
+    on_tpu = parse([f"--flagfile={recipe}", f"--flagfile={ROOT / 'tpu/tpu.flags'}"])
+    assert (on_tpu.hardware.use_tpu, on_tpu.hardware.precision) == (True, "bfloat16")
     before, after = plain.to_json(), on_tpu.to_json()
     changed = {name for name, value in before.items() if after[name] != value}
     assert changed == {"use_tpu", "precision"}

@@ -1,0 +1,1 @@
+"""What the workflows share about a run: its identity, folder, plan, first weights and training."""

@@ -1,0 +1,149 @@
+"""A run's folder: whose it is, and what is written there besides checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf import data, files
+from simclr_tf.checkpoints.description import FILE_NAME, Description
+from simclr_tf.config import Config
+from simclr_tf.errors import SettingError, first_line
+from simclr_tf.runs.identity import check_same_run
+from simclr_tf.runs.plan import Plan, total_steps
+
+RUNS = "runs"
+PLAN = "plan.json"
+
+
+def choose_model_dir(config: Config) -> Config:
+    """Returns `config` with a model_dir that is its own; nothing is written yet.
+
+    Raises:
+      SettingError: the folder holds another run, or something that is not a run.
+    """
+    folder = config.task.model_dir.rstrip("/")
+    if not folder:
+        dataset = config.data.dataset.replace("/", "_").replace(":", "_")
+        depth = config.architecture.resnet_depth
+        return config.replace(model_dir=new_folder(f"{config.task.train_mode}_{dataset}_r{depth}"))
+    config = config.replace(model_dir=folder)
+    stored = stored_config(folder)
+    if stored is not None:
+        check_same_run(config, stored)
+    elif tf.io.gfile.exists(files.join(folder, "checkpoint")):
+        raise SettingError(
+            "model_dir",
+            folder,
+            "holds checkpoints but no config.json, so they are not of simclr_tf",
+            "give another `model_dir`",
+        )
+    else:
+        check_is_no_file(folder)
+    return config
+
+
+def new_folder(name: str) -> str:
+    """Returns a folder under `runs/` for something new."""
+    return files.join(RUNS, f"{name}_{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def check_is_no_file(folder: str) -> None:
+    """Raises SettingError where `model_dir` is a file."""
+    if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
+        raise SettingError("model_dir", folder, "is a file", "give a folder")
+
+
+def stored_config(model_dir: str) -> dict[str, Any] | None:
+    """Returns the config.json of the run in `model_dir`, or None."""
+    try:
+        stored = files.read_json(files.join(model_dir, "config.json"))
+    except ValueError:
+        stored = ()
+    if stored is None or isinstance(stored, dict):
+        return stored
+    raise SettingError(
+        "model_dir",
+        model_dir,
+        ": config.json is not valid JSON, or not a run's",
+        "give another `model_dir`",
+    )
+
+
+def note_files(config: Config, dataset: data.ImageDataset) -> None:
+    """Writes which files the run learns from, and says if they are not those of its last start.
+
+    A folder may get and lose files while a run is stopped. Those that stay keep their split; the
+    number of steps and the order of the images follow the new listing.
+    """
+    if dataset.fingerprint is None:
+        return
+    path = files.join(config.task.model_dir, "folder.json")
+    count = sum(dataset.splits.values())
+    now = {"files": count, "fingerprint": dataset.fingerprint}
+    before = files.read_json(path)
+    if before is not None and before["fingerprint"] != now["fingerprint"]:
+        print(
+            f"--dataset={config.data.dataset} has changed since this run last started: "
+            f"{before['files']:,} files then, {count:,} now; it goes on with those"
+        )
+    files.write_json(path, now)
+
+
+def describe_network(config: Config, num_classes: int | None) -> Description:
+    """Returns what simclr.json says of the network that `config` trains.
+
+    Args:
+      config: the resolved configuration.
+      num_classes: classes of its supervised head, None without one.
+    """
+    return Description(
+        config.architecture,
+        config.data.image_size,
+        train_mode=config.task.train_mode,
+        num_classes=num_classes,
+        projection_selector=config.finetuning.ft_proj_selector,
+        dataset=config.data.dataset,
+    )
+
+
+def write_description(config: Config, plan: Plan, network: Description) -> None:
+    """Writes config.json (resolved), flags.json (what was given), plan.json and simclr.json.
+
+    Raises:
+      SettingError: the folder cannot be written.
+    """
+    folder = config.task.model_dir
+    resolved = config.to_json()
+    given = {name: resolved[name] for name in sorted(config.given)}
+    try:
+        tf.io.gfile.makedirs(folder)
+        files.write_json(files.join(folder, "config.json"), resolved)
+        files.write_json(files.join(folder, "flags.json"), given)
+        files.write_json(files.join(folder, PLAN), dataclasses.asdict(plan))
+        files.write_json(files.join(folder, FILE_NAME), network.to_json())
+    except (OSError, tf.errors.OpError) as error:
+        raise cannot_be_written(folder, error) from None
+
+
+def planned_steps(config: Config, dataset: data.ImageDataset) -> int:
+    """Returns the step at which the run in `model_dir` ends.
+
+    Runs of version 0.1 did not write it down; theirs is computed again from the training split.
+    """
+    stored = files.read_json(files.join(config.task.model_dir, PLAN))
+    if stored is not None:
+        return int(stored["train_steps"])
+    length = config.optimization
+    examples = 0
+    if not length.train_steps:
+        examples = dataset.num_examples(config.data.train_split)
+    return total_steps(length.train_steps, length.train_epochs, examples, length.train_batch_size)
+
+
+def cannot_be_written(folder: str, error: Exception) -> SettingError:
+    """Returns the error to raise where `model_dir` refused a file."""
+    return SettingError("model_dir", folder, f"cannot be written: {first_line(error)}")

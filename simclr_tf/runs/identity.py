@@ -1,0 +1,99 @@
+"""Where what is asked meets what is stored: a checkpoint's network, a run's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simclr_tf import flag_definitions, validation
+from simclr_tf.architecture import Architecture
+from simclr_tf.config import Config, from_json
+from simclr_tf.errors import SettingError, UserError
+
+# What may change when a run is continued; everything else makes it another run.
+NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
+# Of these, what evaluation takes from the run where it is not given.
+_MEASURED_BY = ("data_dir", "on_bad_image", "eval_split", "eval_batch_size", "eval_steps")
+
+
+def adopt_network(
+    config: Config, architecture: Architecture, image_size: int
+) -> tuple[Config, dict[str, tuple[Any, Any]]]:
+    """Returns `config` with a checkpoint's architecture and image size, but for what was given.
+
+    Args:
+      config: what was asked.
+      architecture: the checkpoint's.
+      image_size: on which the checkpoint was trained.
+
+    Returns:
+      The configuration, and what was given that contradicts the checkpoint: by the name of the
+      setting, what is asked and what is stored.
+    """
+    stored = vars(architecture)
+    asked = vars(config.architecture)
+    taken: dict[str, Any] = {}
+    contradicted: dict[str, tuple[Any, Any]] = {}
+    for name in stored.keys() - {"cifar_stem"}:
+        if name in config.given and asked[name] != stored[name]:
+            contradicted[name] = (asked[name], stored[name])
+        else:
+            taken[name] = stored[name]
+    if "image_size" not in config.given:
+        taken["image_size"] = image_size
+    adopted = config.replace(**taken)
+    if adopted.architecture.cifar_stem != architecture.cifar_stem:
+        contradicted["image_size"] = (config.data.image_size, image_size)
+    return adopted, contradicted
+
+
+def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for evaluating the run that `model_dir` holds: what is not given is its own.
+
+    Args:
+      config: what was asked.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: a flag that was given contradicts the run, or the file holds what cannot be.
+    """
+    check_same_run(config, stored, only=config.given)
+    try:
+        settings = from_json(stored, config)
+        taken = {
+            name: value
+            for name, value in settings.items()
+            if name not in NOT_IDENTITY or (name in _MEASURED_BY and name not in config.given)
+        }
+        adopted = config.replace(**taken)
+        validation.check(adopted)
+    except SettingError as error:
+        if error.field in config.given:
+            raise
+        raise UserError(
+            f"`model_dir={config.task.model_dir}`: config.json says {error.field}={error.value}, "
+            "which cannot be; it is damaged, or of another version of simclr_tf"
+        ) from None
+    return adopted
+
+
+def check_same_run(
+    config: Config, stored: Mapping[str, Any], only: frozenset[str] | None = None
+) -> None:
+    """Raises SettingError where the run in `model_dir` was configured otherwise.
+
+    Args:
+      config: what was asked.
+      stored: the run's config.json.
+      only: the settings to compare; all that make a run's identity if None.
+    """
+    for name, here in config.to_json().items():
+        if name in NOT_IDENTITY or (only is not None and name not in only):
+            continue
+        if name in stored and stored[name] != here:
+            raise SettingError(
+                "model_dir",
+                config.task.model_dir,
+                f"holds a run with {name}={stored[name]}, not {here}",
+                "give the same flags to continue it, or another `model_dir`",
+            )

@@ -1,0 +1,49 @@
+"""Where a run's first weights come from, and the network that follows from them."""
+
+from __future__ import annotations
+
+import re
+
+from simclr_tf.architecture import CIFAR_STEM_UP_TO
+from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
+from simclr_tf.config import Config
+from simclr_tf.errors import SettingError
+from simclr_tf.runs.identity import adopt_network
+from simclr_tf.training.build import build_plain
+
+
+def open_weights(config: Config) -> tuple[Config, StoredWeights | None]:
+    """Finds `checkpoint` and returns the configuration with its architecture and image size.
+
+    Returns:
+      What was asked, and None, if there is no `checkpoint`.
+
+    Raises:
+      UserError: it cannot be read, or settings contradict it and `allow_partial_checkpoint` is off;
+        names setting, both values and variables.
+    """
+    if not config.task.checkpoint:
+        return config, None
+    weights = find_weights(config.task.checkpoint)
+    network = weights.description
+    adopted, contradicted = adopt_network(config, network.architecture, network.image_size)
+    if contradicted and not config.task.allow_partial_checkpoint:
+        name, (asked, stored) = next(iter(sorted(contradicted.items())))
+        parts = build_plain(adopted.architecture).parts
+        comparison = compare(variables_by_path(parts), weights, parts)
+        stem = f" ({CIFAR_STEM_UP_TO} px and below have another first layer)"
+        raise SettingError(
+            name,
+            asked,
+            f"contradicts `checkpoint={config.task.checkpoint}`, which has {name}={stored}"
+            f"{stem if name == 'image_size' else ''}: {'; '.join(comparison.problems())}",
+            "remove the flag, give another `checkpoint`, or add `allow_partial_checkpoint` to take "
+            "what fits",
+        )
+    return adopted, weights
+
+
+def step_of(weights: StoredWeights) -> int:
+    """Returns the step that the weights were trained to, 0 where nothing says."""
+    numbered = re.search(r"ckpt-(\d+)$", weights.prefix)
+    return int(numbered[1]) if numbered else weights.description.step or 0

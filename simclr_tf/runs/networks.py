@@ -1,0 +1,73 @@
+"""The networks that a configuration trains, in the words of its flags.
+
+Call these in the strategy's scope.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simclr_tf.augmentation import SimCLRViews, SupervisedView
+from simclr_tf.config import Config
+from simclr_tf.models import SupervisedHead, build_encoder, build_projection_head
+from simclr_tf.optimizers.build import decays_weights
+from simclr_tf.training.classifier import Classifier
+from simclr_tf.training.simclr import SimCLR
+
+
+def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
+    """Returns what pre-training trains, with an online linear probe if `num_classes` is given."""
+    head = None
+    if config.loss.lineareval_while_pretraining and num_classes is not None:
+        head = SupervisedHead(num_classes)
+    return SimCLR(
+        *_build_parts(config),
+        head,
+        views=contrastive_views(config),
+        temperature=config.loss.temperature,
+        hidden_norm=config.loss.hidden_norm,
+        **_decay(config),
+    )
+
+
+def build_classifier(config: Config, num_classes: int) -> Classifier:
+    """Returns what fine-tuning trains."""
+    asked = config.finetuning
+    config.architecture.check_projection_selector(asked.ft_proj_selector)
+    return Classifier(
+        *_build_parts(config),
+        SupervisedHead(num_classes, zero_init=asked.zero_init_logits_layer),
+        views=SupervisedView(config.data.image_size),
+        train_after_block=asked.fine_tune_after_block,
+        projection_selector=asked.ft_proj_selector,
+        **_decay(config),
+    )
+
+
+def contrastive_views(config: Config) -> SimCLRViews:
+    """Returns what makes the two views of an image."""
+    return SimCLRViews(
+        config.data.image_size,
+        color_jitter_strength=config.augmentation.color_jitter_strength,
+        use_blur=config.augmentation.use_blur,
+    )
+
+
+def _build_parts(config: Config) -> tuple[Any, Any]:
+    norm = config.batch_norm
+    settings: dict[str, Any] = {
+        "global_bn": norm.global_bn,
+        "batch_norm_momentum": norm.batch_norm_decay,
+    }
+    return (
+        build_encoder(config.architecture, **settings),
+        build_projection_head(config.architecture, **settings),
+    )
+
+
+def _decay(config: Config) -> dict[str, Any]:
+    asked = config.optimization
+    return {
+        "weight_decay": asked.weight_decay,
+        "decay_in_optimizer": decays_weights(asked.optimizer),
+    }

@@ -1,0 +1,98 @@
+"""The numbers that follow from the configuration, data and devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from simclr_tf.config import Config
+from simclr_tf.errors import SettingError
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Derived numbers of a training run; all steps and batches are global."""
+
+    train_examples: int
+    num_classes: int | None
+    replicas: int
+    train_steps: int
+    warmup_steps: int
+    checkpoint_steps: int
+    summary_steps: int
+    steps_per_loop: int
+    learning_rate: float
+    """Peak learning rate, after scaling with the batch."""
+
+
+def make_plan(
+    config: Config, *, train_examples: int, num_classes: int | None, replicas: int
+) -> Plan:
+    """Computes the plan.
+
+    Args:
+      config: what was asked.
+      train_examples: images in the training split.
+      num_classes: classes of the data set, None if it has no labels.
+      replicas: devices that share a global batch.
+
+    Raises:
+      SettingError: the settings cannot work with this data or these devices.
+    """
+    length, files = config.optimization, config.files
+    batch = length.train_batch_size
+    check_divisible("train_batch_size", batch, replicas)
+    if config.task.mode == "train_then_eval":
+        check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
+    steps = total_steps(length.train_steps, length.train_epochs, train_examples, batch)
+    warmup = steps_of_epochs(length.warmup_epochs, train_examples, batch)
+    if warmup >= steps:
+        raise SettingError(
+            "warmup_epochs",
+            f"{length.warmup_epochs:g}",
+            f"is {warmup:,} steps, as long as the run of {steps:,} steps or longer",
+            "give fewer, or train longer",
+        )
+    epoch = max(1, round(train_examples / batch))
+    checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch
+    summary_steps = files.train_summary_steps or checkpoint_steps
+    steps_per_loop = config.hardware.steps_per_loop
+    return Plan(
+        train_examples=train_examples,
+        num_classes=num_classes,
+        replicas=replicas,
+        train_steps=steps,
+        warmup_steps=warmup,
+        checkpoint_steps=checkpoint_steps,
+        summary_steps=summary_steps,
+        steps_per_loop=steps_per_loop or (summary_steps if config.hardware.on_tpu else 1),
+        learning_rate=scaled_learning_rate(
+            length.learning_rate, length.learning_rate_scaling, batch
+        ),
+    )
+
+
+def check_divisible(field: str, batch: int, replicas: int) -> None:
+    """Raises SettingError where replicas would get unequal parts of a batch."""
+    if batch % replicas:
+        raise SettingError(
+            field,
+            batch,
+            f"cannot be divided among {replicas} replicas",
+            f"give a multiple of {replicas}",
+        )
+
+
+def scaled_learning_rate(base: float, scaling: str, batch_size: int) -> float:
+    """Peak learning rate (SimCLR appendix B.1): linear in batch / 256, or sqrt(batch)."""
+    return base * batch_size / 256 if scaling == "linear" else base * math.sqrt(batch_size)
+
+
+def total_steps(train_steps: int, train_epochs: int, examples: int, batch_size: int) -> int:
+    """Steps to train: `train_steps` if given, else the reference's rounding of the epochs."""
+    return train_steps or examples * train_epochs // batch_size + 1
+
+
+def steps_of_epochs(epochs: float, examples: int, batch_size: int) -> int:
+    """Steps of `epochs` epochs, rounded down as the reference's warm-up."""
+    return int(epochs * examples // batch_size)

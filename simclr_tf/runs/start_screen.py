@@ -1,0 +1,82 @@
+"""What a training run prints before it starts."""
+
+from __future__ import annotations
+
+import math
+
+from simclr_tf.config import Config
+from simclr_tf.runs.plan import Plan
+
+
+def describe(config: Config, plan: Plan, *, parameters: dict[str, int], devices: str) -> str:
+    """Returns the screen that says, before training, what will happen.
+
+    Args:
+      config: what was asked.
+      plan: its derived numbers.
+      parameters: trainable and frozen parameters by part of the network.
+      devices: the tf.distribute strategy and device type in words.
+    """
+    length, data = config.optimization, config.data
+    batch, steps = length.train_batch_size, plan.train_steps
+    epochs = steps * batch / plan.train_examples
+    rows = [
+        ("task", _task(config, plan.num_classes)),
+        ("data", f"{data.dataset}, {data.train_split}: {plan.train_examples:,} images"),
+        ("images", f"{data.image_size} x {data.image_size} px"),
+        ("encoder", _encoder(config)),
+        ("parameters", ", ".join(f"{part} {count:,}" for part, count in parameters.items())),
+        (
+            "length",
+            f"{steps:,} steps of {batch:,} images = {epochs:.1f} epochs; "
+            f"warm-up {plan.warmup_steps:,} steps",
+        ),
+        (
+            "optimizer",
+            f"{length.optimizer}, learning rate {length.learning_rate:g} scaled "
+            f"({length.learning_rate_scaling}) to {plan.learning_rate:.4g}, "
+            f"weight decay {length.weight_decay:g}",
+        ),
+    ]
+    if config.task.pretraining:
+        alike = 2 * math.log(2 * batch - 1)
+        rows.append(
+            (
+                "loss",
+                f"NT-Xent, temperature {config.loss.temperature:g}, {2 * batch - 2:,} negatives "
+                f"per anchor; {alike:.2f} if all views looked alike",
+            )
+        )
+    rows += [
+        ("devices", f"{devices}, {plan.replicas} x {batch // plan.replicas} images a step"),
+        ("precision", config.hardware.precision),
+        ("results", config.task.model_dir),
+    ]
+    return "\n".join(f"  {name:<11}{text}" for name, text in rows)
+
+
+def _task(config: Config, num_classes: int | None) -> str:
+    if config.task.pretraining:
+        probed = config.loss.lineareval_while_pretraining and num_classes is not None
+        probe = ", with an online linear probe" if probed else ""
+        return f"pre-train without labels{probe}"
+    block = config.finetuning.fine_tune_after_block
+    if block == 4:
+        trained = "linear evaluation: the classifier alone is trained"
+    elif block >= 0:
+        trained = f"fine-tune what comes after block {block}"
+    else:
+        trained = "fine-tune everything"
+    checkpoint = config.task.checkpoint
+    origin = f"from {checkpoint}" if checkpoint else "from scratch (no --checkpoint)"
+    return f"{trained}, {origin}"
+
+
+def _encoder(config: Config) -> str:
+    network = config.architecture
+    return (
+        f"ResNet-{network.resnet_depth}, width {network.width_multiplier:g}"
+        + (f", SK {network.sk_ratio:g}" if network.sk_ratio else "")
+        + (f", SE {network.se_ratio:g}" if network.se_ratio else "")
+        + (", laid out as PyTorch's" if network.torch_normalization else "")
+    )

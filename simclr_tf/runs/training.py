@@ -1,0 +1,221 @@
+"""What pre-training and fine-tuning share: each function is a step of their stories."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from simclr_tf import data
+from simclr_tf.augmentation import ViewPipeline, Views
+from simclr_tf.checkpoints import StoredWeights, read_parts, restore_parts
+from simclr_tf.distribution import sum_over_workers
+from simclr_tf.errors import SettingError
+from simclr_tf.optimizers import build_optimizer
+from simclr_tf.runs.folder import describe_network, note_files, write_description
+from simclr_tf.runs.preparation import PreparedRun
+from simclr_tf.runs.start_screen import describe
+from simclr_tf.serving.export import export_saved_model
+from simclr_tf.training.checkpointing import Checkpointing
+from simclr_tf.training.classifier import Classifier
+from simclr_tf.training.network import Network
+from simclr_tf.training.preemption import Preemption
+from simclr_tf.training.progress_bar import ProgressBar
+from simclr_tf.training.simclr import SimCLR
+from simclr_tf.training.summaries import Summaries
+from simclr_tf.training.training_state import TrainingState
+
+Trainable = SimCLR | Classifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a run stands before it is trained.
+
+    Attributes:
+      state: saves and restores it.
+      step: that it goes on from, 0 for a new one.
+      origin: of its weights, in words.
+    """
+
+    state: TrainingState
+    step: int
+    origin: str
+
+
+def report_bad_images(run: PreparedRun) -> contextlib.AbstractContextManager[None]:
+    """While it is open, names images that cannot be read in a file of the run's folder."""
+    return run.dataset.report_bad_images(run.workers.own_folder(run.config.task.model_dir))
+
+
+def compile_network(model: Network, run: PreparedRun) -> None:
+    """Gives the network its optimizer; call it in the strategy's scope."""
+    asked = run.config.optimization
+    optimizer = build_optimizer(
+        asked.optimizer,
+        learning_rate=run.schedule,
+        momentum=asked.momentum,
+        weight_decay=asked.weight_decay,
+        exclude=model.undecayed,
+    )
+    if hasattr(optimizer, "build"):  # tensorflow-addons' build themselves at the first step
+        optimizer.build(model.trainable_variables)
+    model.compile(
+        optimizer=optimizer,
+        jit_compile=run.config.hardware.jit_compile,
+        steps_per_execution=run.plan.steps_per_loop,
+    )
+
+
+def find_start(run: PreparedRun, model: Network, weights: StoredWeights | None) -> Start:
+    """Restores the run's newest checkpoint, else the initial weights, into the network.
+
+    Args:
+      run: from `prepare`.
+      model: compiled.
+      weights: initial ones, for a run that has no checkpoint of its own yet.
+
+    Raises:
+      UserError: weights do not fit.
+    """
+    task, workers = run.config.task, run.workers
+    scratch = None if workers.is_chief else f"{workers.own_folder(task.model_dir)}.tmp"
+    state = TrainingState(model, task.model_dir, run.config.files.keep_checkpoint_max, scratch)
+    restored = state.restore()
+    step = restored or 0
+    together = sum_over_workers(step, run.strategy, workers)
+    if together != step * workers.count:
+        raise SettingError(
+            "model_dir",
+            task.model_dir,
+            f"holds other checkpoints on other workers (step {step} here, "
+            f"{together / workers.count:g} on average)",
+            "give a folder that all reach",
+        )
+    if restored is not None:
+        return Start(state, step, f"continues from step {step:,}")
+    if weights is None:
+        return Start(state, step, "new")
+    parts = {name: model.parts[name] for name in ("encoder", "projection_head")}
+    partial = task.allow_partial_checkpoint
+    return Start(state, step, restore_parts(parts, weights, allow_partial=partial))
+
+
+def announce(run: PreparedRun, model: Network, start: Start) -> None:
+    """Prints what will happen, and writes what the run is; the chief alone does."""
+    if not run.workers.is_chief:
+        return
+    config, plan = run.config, run.plan
+    if start.step >= plan.train_steps:
+        folder = config.task.model_dir
+        print(f"{folder} is finished: {start.step:,} of {plan.train_steps:,} steps")
+        return
+    parameters = _count_parameters(model)
+    print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
+    print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
+    write_description(config, plan, describe_network(config, model.num_classes))
+    note_files(config, run.dataset)
+
+
+def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
+    """Trains from `start` to the planned step.
+
+    Returns:
+      The metrics of the last summary, none if there was nothing left to train.
+
+    Raises:
+      UserError: the loss is no longer a number.
+    """
+    config, plan, workers = run.config, run.plan, run.workers
+    if start.step >= plan.train_steps:
+        return {}
+    batch = config.optimization.train_batch_size
+    input_fn = data.train_input_fn(
+        run.dataset,
+        split=config.data.train_split,
+        global_batch_size=batch,
+        transform=ViewPipeline(model.views, on_device=_augments_on_device(run)),
+        cache=config.data.cache_dataset,
+        seed=config.task.seed,
+        start_step=start.step,
+    )
+    span = {"start": start.step, "total": plan.train_steps}
+    bar = ProgressBar(
+        **span, views=batch * (2 if config.task.pretraining else 1), shown=workers.is_chief
+    )
+    summaries = Summaries(
+        model,
+        **span,
+        log_dir=f"{config.task.model_dir}/train" if workers.is_chief else None,
+        every=plan.summary_steps,
+        schedule=run.schedule,
+        images=_sample_views(run, model.views),
+    )
+    checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
+    preemption = Preemption(run.strategy, workers, start.state, start=start.step)
+    try:
+        model.fit(
+            run.strategy.distribute_datasets_from_function(input_fn),
+            steps_per_epoch=plan.train_steps - start.step,
+            verbose=0,
+            callbacks=[bar, summaries, checkpointing, preemption],
+        )
+    finally:
+        bar.close()
+        preemption.close()
+    return summaries.last
+
+
+def export(run: PreparedRun, model: Network) -> None:
+    """Writes the SavedModel of the trained network; the chief alone does."""
+    if not run.workers.is_chief:
+        read_parts(model.parts)  # what replicas average is averaged when all of them read it
+        return
+    config = run.config
+    names = run.dataset.class_names
+    network = dataclasses.replace(
+        describe_network(config, model.num_classes),
+        class_names=tuple(names) if names else None,
+        step=run.plan.train_steps,
+    )
+    folder = export_saved_model(
+        model,
+        network,
+        model_dir=config.task.model_dir,
+        export_precision=config.export.export_precision,
+        keep=config.files.keep_hub_module_max,
+        batch_norm_momentum=config.batch_norm.batch_norm_decay,
+    )
+    print(f"SavedModel: {folder}")
+
+
+def _sample_views(run: PreparedRun, views: Views, count: int = 8) -> tf.Tensor:
+    """Returns the views of a few training images, [count, ...], to be looked at."""
+    split, seed = run.config.data.train_split, run.config.task.seed
+    images = data.sample_images(run.dataset, split=split, count=count, seed=seed)
+    return tf.stack([views.of_one(tf.constant(image), key) for image, key in images])
+
+
+def _augments_on_device(run: PreparedRun) -> bool:
+    place = run.config.augmentation.augment_on
+    return run.device_type != "CPU" if place == "auto" else place == "device"
+
+
+def _count_parameters(model: Network) -> dict[str, int]:
+    counts = {}
+    for name, part in model.parts.items():
+        trained = sum(math.prod(v.shape) for v in part.trainable_weights)
+        label = name.replace("_", " ")
+        total = sum(math.prod(w.shape) for w in part.weights)
+        counts[label if trained else f"{label} (frozen)"] = trained or total
+    return counts
+
+
+def _name_devices(run: PreparedRun) -> str:
+    if run.workers.count > 1:
+        return f"MultiWorkerMirrored on {run.device_type}, {run.workers.count} workers"
+    kind = type(run.strategy).__name__
+    kind = kind.removesuffix("V1").removesuffix("V2").removesuffix("Strategy")
+    return f"{kind} on {run.device_type}"

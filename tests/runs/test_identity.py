@@ -1,0 +1,90 @@
+"""What is asked meets what is stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from simclr_tf import flag_definitions
+from simclr_tf.config import Config, parse
+from simclr_tf.errors import SettingError, UserError
+from simclr_tf.runs import identity
+
+pytestmark = pytest.mark.smoke
+
+STORED = parse(
+    [
+        *("--dataset=digits", "--resnet_depth=18", "--image_size=8", "--temperature=0.3"),
+        *("--eval_split=test", "--data_dir=/data", "--eval_batch_size=7", "--eval_steps=3"),
+        *("--strategy=mirrored", "--num_virtual_devices=4", "--keep_checkpoint_max=2"),
+    ]
+).to_json()
+
+
+def evaluating(*given: str) -> Config:
+    return parse(["--mode=eval", "--model_dir=x", *given])
+
+
+def test_what_makes_another_run() -> None:
+    """Every row says so; these are the ones that may change when a run goes on."""
+    may_change = (
+        "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name "
+        "label_fractions augment_on checkpoint_epochs checkpoint_steps keep_checkpoint_max "
+        "keep_hub_module_max train_summary_steps strategy num_virtual_devices steps_per_loop "
+        "jit_compile use_tpu tpu_name tpu_zone gcp_project master "
+        "export_precision format allow_partial_checkpoint"
+    )
+    assert set(may_change.split()) == identity.NOT_IDENTITY
+    same = parse(
+        [
+            *("--dataset=digits", "--resnet_depth=18", "--image_size=8", "--temperature=0.3"),
+            *("--eval_name=b", "--strategy=one_device"),
+        ]
+    )
+    identity.check_same_run(same, STORED)
+    with pytest.raises(SettingError, match="temperature=0.3, not 0.1"):
+        identity.check_same_run(same.replace(temperature=0.1), STORED)
+
+
+def test_evaluation_takes_what_is_not_given_from_the_run() -> None:
+    adopted = identity.adopt_run(evaluating(), STORED)
+    assert (adopted.data.dataset, adopted.architecture.resnet_depth) == ("digits", 18)
+    assert adopted.architecture.cifar_stem
+    assert (adopted.data.eval_split, adopted.data.data_dir) == ("test", "/data")
+    assert (adopted.evaluation.eval_batch_size, adopted.evaluation.eval_steps) == (7, 3)
+    # Where it runs, and what it keeps, is its own.
+    assert (adopted.hardware.strategy, adopted.hardware.num_virtual_devices) == ("auto", 1)
+    assert (adopted.task.mode, adopted.files.keep_checkpoint_max) == ("eval", 5)
+
+
+def test_evaluation_keeps_what_is_given() -> None:
+    adopted = identity.adopt_run(evaluating("--eval_split=train", "--eval_batch_size=9"), STORED)
+    assert (adopted.data.eval_split, adopted.evaluation.eval_batch_size) == ("train", 9)
+    assert adopted.data.data_dir == "/data"
+    with pytest.raises(SettingError, match="resnet_depth=18, not 34"):
+        identity.adopt_run(evaluating("--resnet_depth=34"), STORED)
+
+
+def test_fields_of_another_version_are_left_out() -> None:
+    adopted = identity.adopt_run(evaluating(), {**STORED, "no_such_setting": [1, {"a": 2}]})
+    assert adopted == identity.adopt_run(evaluating(), STORED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", "hot"), ("temperature", -1), ("resnet_depth", True), ("image_size", 8.5)]
+    + [("dataset", None), ("proj_head_mode", "both"), ("seed", 2**40), ("cache_dataset", 1)],
+)
+def test_a_damaged_configuration_is_one_line(name: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"config.json says {name}=.*damaged"):
+        identity.adopt_run(evaluating(), {**STORED, name: value})
+
+
+def test_every_row_is_a_field_and_the_other_way_round() -> None:
+    config = parse([])
+    names = [row.name for row in flag_definitions.rows()]
+    assert len(names) == len(set(names))
+    assert config.flat().keys() - set(names) == {"torch_normalization", "stem_relu"}
+    assert config.replace(image_size=32).architecture.cifar_stem
+    assert not config.replace(image_size=33).architecture.cifar_stem
+    with pytest.raises(TypeError, match="no_such"):
+        config.replace(no_such=1)
