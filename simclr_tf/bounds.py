@@ -52,6 +52,10 @@ class OneOf:
         return f"one of {', '.join(map(str, self.values))}"
 
 
+COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # at 2.5 the hue turns by up to half a turn
+SEED = Range(0, 2**32 - 1)  # a word of the key of the generator, see `simclr_tf.stateless`
+
+
 def is_number(value: Any) -> bool:
     """Says whether `value` is a finite int or float; a bool is neither."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

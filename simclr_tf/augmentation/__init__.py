@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from simclr_tf.augmentation.base import StatelessAugmentationLayer
-from simclr_tf.augmentation.view_pipeline import ViewPipeline
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
 from simclr_tf.augmentation.random_solarize import RandomSolarize
+from simclr_tf.augmentation.view_pipeline import ViewPipeline
 from simclr_tf.augmentation.views import SimCLRViews, SupervisedView, Views
 
 __all__ = [
-    "Augmentation",
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGrayscale",
@@ -23,5 +22,6 @@ __all__ = [
     "SimCLRViews",
     "StatelessAugmentationLayer",
     "SupervisedView",
+    "ViewPipeline",
     "Views",
 ]

@@ -7,7 +7,7 @@ import tensorflow as tf
 from simclr_tf.augmentation.views import Views
 
 
-class Augmentation:
+class ViewPipeline:
     """Splits the making of views between a host and the device that trains.
 
     On the host: the pipeline makes float views. On the device: the pipeline ships bytes, whole

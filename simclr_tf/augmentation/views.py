@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import compat
-from simclr_tf.augmentation import base, stateless
+from simclr_tf import compat, stateless
+from simclr_tf.augmentation import base
 from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
 from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
 from simclr_tf.augmentation.random_grayscale import RandomGrayscale
