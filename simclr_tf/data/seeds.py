@@ -12,6 +12,8 @@ what another one does, but by the chance of two random numbers of 64 bits being 
 
 from __future__ import annotations
 
+import operator
+
 import tensorflow as tf
 
 from simclr_tf import stateless
@@ -52,6 +54,7 @@ def order_key(seed: int) -> int:
 
 def _encrypt(seed: int, purpose: int, places: tf.Tensor) -> tf.Tensor:
     """Returns uint32 `[..., 2]` for int64 `[...]`, a bijection."""
+    seed = operator.index(seed)
     if not SEED.allows(seed):
         raise ValueError(f"seed must be {SEED}, got {seed}")
     key = tf.constant(seed, tf.uint32), tf.constant(purpose, tf.uint32)
