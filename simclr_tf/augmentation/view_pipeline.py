@@ -8,7 +8,7 @@ from simclr_tf.augmentation.views import Views
 
 
 class ViewPipeline:
-    """Splits the making of views between a host and the device that trains.
+    """The host's part in making views; `Views.finish` is the training step's.
 
     On the host: the pipeline makes float views. On the device: the pipeline ships bytes, whole
     images where all have one size, else crops, since shapes in a step are fixed; the step does the

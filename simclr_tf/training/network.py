@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from simclr_tf.architecture import Architecture
-from simclr_tf.bounds import Range, check_argument
+from simclr_tf.bounds import SEED, Range, check_argument
 from simclr_tf.models import (
     ProjectionHead,
     ResNet,
@@ -68,6 +68,7 @@ class Network(tf.keras.Model):
     ) -> None:
         super().__init__()
         check_argument("weight_decay", weight_decay, Range(0.0))
+        check_argument("seed", seed, SEED, whole=True)
         self.encoder, self.projection_head = _parts(encoder, projection_head)
         self.supervised_head = supervised_head
         self.views = views
