@@ -164,7 +164,7 @@ def _shift_saturation_and_hue(
     red, green, blue = tf.unstack(lines, axis=2)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # Grey has no hue; any will do, because its chroma is 0.
+    # Gray has no hue; any will do, because its chroma is 0.
     factor = tf.minimum(factor, value / tf.maximum(chroma, _TINY))
     is_red, is_green = red >= value, green >= value
     within = tf.where(is_red, green - blue, tf.where(is_green, blue - red, red - green))

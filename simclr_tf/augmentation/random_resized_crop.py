@@ -20,7 +20,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
 
     The box has a uniform share of the image's area and a uniform aspect ratio, and lies anywhere in
     the image with equal probability. A box that does not fit is rejected and redrawn, not clipped,
-    which would favour large boxes and distort their aspect; after `attempts` failures the whole
+    which would favor large boxes and distort their aspect; after `attempts` failures the whole
     image is taken. SimCLR, appendix A: area 0.08 to 1, aspect ratio 3/4 to 4/3 ("Inception crop").
 
     The aspect ratio follows the authors' code: uniform (torchvision: log-uniform) and relative to
@@ -155,7 +155,7 @@ def crop_and_resize(
 ) -> tf.Tensor:
     """Does to one image what `RandomResizedCrop` does to a batch, on the host and in less time.
 
-    Flips it, too, while it is a box of the image's own type.
+    Flips it, too, before the conversion to float: so there are fewer bytes to move.
 
     Args:
         image: `[H, W, C]` of any numeric type.
@@ -217,7 +217,8 @@ def _weigh(
 
     Args:
         positions: float32 `[batch, output_length]`.
-        pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the interval's.
+        pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the first of the
+            interval.
         size: float32 `[batch, 1]`, the interval's length.
         widening: of the kernel.
 

@@ -1,14 +1,14 @@
-"""Linear image operations that treat rows and columns apart: resizing, cropping, blurring.
+"""Linear image operations that treat rows and columns separately: resizing, cropping, blurring.
 
-They work on lines, `[batch, H, C, W]`: each row of an image as one line a channel. So rows are
-mixed by one matrix product, columns by another, and nothing is transposed between the two.
+They work on lines, `[batch, H, C, W]`: a line is one row of one channel. So rows are mixed by one
+matrix product, columns by another, and nothing is transposed between the two.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# A product with a whole band matrix is mostly zeros; in blocks of so many rows it is 4 times less.
+# A band matrix is mostly zeros: multiplying in blocks of this many rows is a quarter of the work.
 _BLOCK = 32
 
 
