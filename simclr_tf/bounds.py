@@ -55,6 +55,7 @@ class OneOf:
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.
 COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
 OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))
+SEED = Range(0, 2**32 - 1)  # a word of the key of the generator, see `simclr_tf.stateless`
 TEMPERATURE = Range(0.0, above_low=True)
 
 
@@ -63,6 +64,19 @@ def is_number(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)  # of any size: isfinite fails
+
+
+def check_argument(name: str, value: Any, bound: Bound, *, whole: bool = False) -> None:
+    """Raises ValueError, with its name and value, for a constructor's argument out of bounds.
+
+    Args:
+      name: of the argument.
+      value: of the argument.
+      bound: says which values are allowed.
+      whole: whether only integers are.
+    """
+    if not bound.allows(value) or (whole and not isinstance(value, int)):
+        raise ValueError(f"{name}={value!r} must be {'a whole number, ' if whole else ''}{bound}")
 
 
 def _shown(number: float) -> str:

@@ -9,11 +9,11 @@ from simclr_tf.augmentation.random_grayscale import RandomGrayscale
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
 from simclr_tf.augmentation.random_solarize import RandomSolarize
+from simclr_tf.augmentation.simclr_views import SimCLRViews, SupervisedView
 from simclr_tf.augmentation.view_pipeline import ViewPipeline
-from simclr_tf.augmentation.views import SimCLRViews, SupervisedView, Views
+from simclr_tf.augmentation.views import Views
 
 __all__ = [
-    "Augmentation",
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGrayscale",
@@ -23,5 +23,6 @@ __all__ = [
     "SimCLRViews",
     "StatelessAugmentationLayer",
     "SupervisedView",
+    "ViewPipeline",
     "Views",
 ]

@@ -8,8 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import compat
-from simclr_tf.augmentation import stateless
+from simclr_tf import compat, stateless
 from simclr_tf.augmentation.separable import from_lines, to_lines
 
 Transformations = dict[str, tf.Tensor]

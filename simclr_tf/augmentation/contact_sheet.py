@@ -27,7 +27,7 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
         An RGB picture.
     """
     row_height = _CELL + 5 * _LINE + _GAP
-    size = ((views.views + 1) * (_CELL + _GAP) + _GAP, len(samples) * row_height + _GAP)
+    size = ((views.views_per_image + 1) * (_CELL + _GAP) + _GAP, len(samples) * row_height + _GAP)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     for row, (image, seed) in enumerate(samples):
@@ -35,8 +35,10 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
         drawn = views.parameters(seed, *image.shape[:2])
         original, scale = _fit(image.numpy())
         sheet.paste(original, (_GAP, top))
-        made = tf.reshape(views.of_one(image, seed), [views.views, *[views.image_size] * 2, 3])
-        for view, colour in zip(range(views.views), itertools.cycle(_COLOURS)):
+        made = tf.reshape(
+            views.of_one(image, seed), [views.views_per_image, *[views.image_size] * 2, 3]
+        )
+        for view, colour in zip(range(views.views_per_image), itertools.cycle(_COLOURS)):
             left = _GAP + (view + 1) * (_CELL + _GAP)
             box = {name: int(value) for name, value in drawn[view]["crop"].items()}
             corner = _GAP + box["left"] * scale, top + box["top"] * scale

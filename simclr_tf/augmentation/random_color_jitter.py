@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.augmentation import base
+from simclr_tf.bounds import COLOR_JITTER_STRENGTH
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 _ORDERS = tuple(itertools.permutations(range(4)))
@@ -52,10 +53,10 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, **kwargs)
-        if not 0 <= strength <= 2.5:
-            raise ValueError(f"strength must lie in [0, 2.5], got {strength}")
-        self.value_range = base.check_value_range(value_range)
         self.strength = float(strength)
+        if not COLOR_JITTER_STRENGTH.allows(self.strength):
+            raise ValueError(f"strength must be {COLOR_JITTER_STRENGTH}, got {strength}")
+        self.value_range = base.check_value_range(value_range)
         self.probability = base.check_probability(probability)
         spread = 0.8 * self.strength
         self._factor_range = (max(1 - spread, 0.0), 1 + spread)

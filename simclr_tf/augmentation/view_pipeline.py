@@ -7,8 +7,8 @@ import tensorflow as tf
 from simclr_tf.augmentation.views import Views
 
 
-class Augmentation:
-    """Splits the making of views between a host and the device that trains.
+class ViewPipeline:
+    """The host's part in making views; `Views.finish` is the training step's.
 
     On the host: the pipeline makes float views. On the device: the pipeline ships bytes, whole
     images where all have one size, else crops, since shapes in a step are fixed; the step does the
@@ -34,19 +34,3 @@ class Augmentation:
         if self.on_device:
             return {"crops": self.views.crop_one(image, seed), "seeds": seed}
         return {"views": self.views.of_one(image, seed)}
-
-    def finish(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Does the step's part.
-
-        Args:
-            batch: of what `prepare` or `prepare_one` returned.
-
-        Returns:
-            Views, float32 `[batch, views, size, size, 3]` in [0, 1], without the second axis where
-            there is one view.
-        """
-        if "views" in batch:
-            return batch["views"]
-        if "crops" in batch:
-            return self.views.distort(batch["crops"], batch["seeds"])
-        return self.views(batch["images"], batch["seeds"])

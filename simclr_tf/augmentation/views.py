@@ -1,15 +1,12 @@
-"""The one place that assembles augmentations into what a model is trained on."""
+"""From images to views: the order of work, on one image or many, on a host or a device."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import compat
-from simclr_tf.augmentation import base, stateless
-from simclr_tf.augmentation.random_color_jitter import RandomColorJitter
-from simclr_tf.augmentation.random_gaussian_blur import RandomGaussianBlur
-from simclr_tf.augmentation.random_grayscale import RandomGrayscale
+from simclr_tf import compat, stateless
+from simclr_tf.augmentation import base
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
 from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop, crop_and_resize
 from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
@@ -20,34 +17,40 @@ class Views:
 
     A view depends on the image and its seed alone, whichever way it is made: `views(images, seeds)`
     for a batch of one size, `of_one` for an image of any size, or `crop_one` on the host and
-    `distort` on an accelerator. Where there is one view, the axis of views is left out.
+    `from_crops` on an accelerator. `finish` takes the way that fits what it is given. Where there
+    is one view, the axis of views is left out.
+
+    Args:
+        image_size: height and width of a view, in pixels.
+        views_per_image: how many.
+        distortions: the layers after crop and flip.
+        value_range: smallest and largest pixel value of the input.
 
     Attributes:
         crop: the first layer.
         flip: the second.
-        distortions: the layers after these.
     """
 
     def __init__(
         self,
         image_size: int,
         *,
-        views: int,
+        views_per_image: int,
         distortions: list[base.StatelessAugmentationLayer],
         value_range: tuple[float, float],
     ) -> None:
         self.image_size = image_size
-        self.views = views
+        self.views_per_image = views_per_image
         self.value_range = base.check_value_range(value_range)
         self.crop = RandomResizedCrop(image_size, image_size, value_range=self.value_range)
         self.flip = RandomHorizontalFlip()
         self.distortions = distortions
         # XLA makes one pass over the pixels of many small operations.
         compiled = compat.compiles_for_host() or None
-        self._of_batch = tf.function(self._make_batch, jit_compile=compiled)
-        self._distort = tf.function(self._distort_crops, jit_compile=compiled)
-        self._distort_apart = tf.function(self._distort_each, jit_compile=compiled)
-        self._draw_one = tf.function(self._draw_boxes, jit_compile=compiled)
+        self._compiled_batch = tf.function(self._make_batch, jit_compile=compiled)
+        self._compiled_crops = tf.function(self._continue_crops, jit_compile=compiled)
+        self._compiled_each = tf.function(self._continue_each, jit_compile=compiled)
+        self._compiled_draw = tf.function(self._draw_boxes, jit_compile=compiled)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Makes the views of images of one size.
@@ -60,7 +63,7 @@ class Views:
             float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
         """
         images = tf.convert_to_tensor(images)
-        views = self._of_batch(images, tf.convert_to_tensor(seeds))
+        views = self._compiled_batch(images, tf.convert_to_tensor(seeds))
         return tf.ensure_shape(views, images.shape[:1] + self._shape)
 
     def of_one(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -73,7 +76,7 @@ class Views:
         Returns:
             float32 `[views, image_size, image_size, 3]` in [0, 1].
         """
-        views = self._distort_apart(*self._crop_one(image, seed))
+        views = self._compiled_each(*self._crop_one(image, seed))
         return tf.reshape(views, self._shape)
 
     def crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -87,7 +90,7 @@ class Views:
             crops = tf.round(crops)
         return tf.reshape(tf.cast(crops, image.dtype), self._shape)
 
-    def distort(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    def from_crops(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Goes on from a batch of `crop_one`.
 
         Args:
@@ -98,8 +101,23 @@ class Views:
             The same shape, float32, in [0, 1].
         """
         flat = tf.reshape(crops, [-1, self.image_size, self.image_size, 3])
-        views = self._distort(tf.cast(flat, tf.float32), self._seeds(seeds))
+        views = self._compiled_crops(tf.cast(flat, tf.float32), self._seeds(seeds))
         return tf.reshape(views, [-1, *self._shape])
+
+    def finish(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Does what is left to do for a batch of `ViewPipeline`, or of the caller's own.
+
+        Args:
+            batch: `views`, made already; or `seeds` beside `crops` or whole `images`.
+
+        Returns:
+            float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
+        """
+        if "views" in batch:
+            return batch["views"]
+        if "crops" in batch:
+            return self.from_crops(batch["crops"], batch["seeds"])
+        return self(batch["images"], batch["seeds"])
 
     def parameters(
         self, seed: tf.Tensor, height: int, width: int
@@ -115,25 +133,27 @@ class Views:
                 word: {name: value[view].numpy() for name, value in parameters.items()}
                 for word, parameters in drawn.items()
             }
-            for view in range(self.views)
+            for view in range(self.views_per_image)
         ]
 
     @property
     def _shape(self) -> list[int]:
-        views = [self.views] if self.views > 1 else []
+        views = [self.views_per_image] if self.views_per_image > 1 else []
         return [*views, self.image_size, self.image_size, 3]
 
     def _seeds(self, seeds: tf.Tensor) -> tf.Tensor:
         """Derives a seed for each view, int32 `[batch * views, 2]`."""
-        seeds = stateless.fold_in(seeds[:, tf.newaxis, :], tf.range(self.views))
+        seeds = stateless.fold_in(seeds[:, tf.newaxis, :], tf.range(self.views_per_image))
         return tf.reshape(seeds, [-1, 2])
 
     def _crop_one(self, image: tf.Tensor, seed: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Returns each view's crop, not yet clipped, and the seeds `[views, 2]`."""
-        seeds, boxes, flips = self._draw_one(seed, tf.shape(image))
+        seeds, boxes, flips = self._compiled_draw(seed, tf.shape(image))
         size = (self.image_size, self.image_size)
-        boxes = [{name: value[i] for name, value in boxes.items()} for i in range(self.views)]
-        crops = [crop_and_resize(image, box, flips[i], size) for i, box in enumerate(boxes)]
+        crops = []
+        for view in range(self.views_per_image):
+            box = {name: value[view] for name, value in boxes.items()}
+            crops.append(crop_and_resize(image, box, flips[view], size))
         return crops, seeds
 
     @tf.autograph.experimental.do_not_convert
@@ -153,67 +173,25 @@ class Views:
         size = self.image_size
         lines = crop_by_matrices(
             to_lines(tf.cast(images, tf.float32)),
-            tf.reshape(rows, [-1, self.views, size, height]),
-            tf.reshape(columns, [-1, self.views, size, width]),
+            tf.reshape(rows, [-1, self.views_per_image, size, height]),
+            tf.reshape(columns, [-1, self.views_per_image, size, width]),
         )
-        return tf.reshape(self._finish(lines, seeds), [-1, *self._shape])
+        return tf.reshape(self._distort(lines, seeds), [-1, *self._shape])
 
     @tf.autograph.experimental.do_not_convert
-    def _distort_crops(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return self._finish(to_lines(crops), seeds)
+    def _continue_crops(self, crops: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return self._distort(to_lines(crops), seeds)
 
     @tf.autograph.experimental.do_not_convert
-    def _distort_each(self, crops: list[tf.Tensor], seeds: tf.Tensor) -> tf.Tensor:
+    def _continue_each(self, crops: list[tf.Tensor], seeds: tf.Tensor) -> tf.Tensor:
         # One by one, so that what a view does not need is left out.
-        views = [self._distort_crops(c[tf.newaxis], seeds[i : i + 1]) for i, c in enumerate(crops)]
+        views = [self._continue_crops(c[tf.newaxis], seeds[i : i + 1]) for i, c in enumerate(crops)]
         return tf.concat(views, axis=0)
 
-    def _finish(self, lines: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    def _distort(self, lines: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Clips, scales and distorts; returns images `[n, image_size, image_size, 3]`."""
         low, high = self.value_range
         lines = tf.clip_by_value((lines - low) / (high - low), 0.0, 1.0)
         for layer in self.distortions:
             lines = layer.augment_lines(lines, layer.draw(seeds))
         return from_lines(lines)
-
-
-class SimCLRViews(Views):
-    """Makes an image's two views (SimCLR, section 2.1 and appendix A).
-
-    In the paper's order: crop and flip, colour jitter, greyscale, blur.
-
-    Args:
-        image_size: height and width of a view, in pixels.
-        color_jitter_strength: 1 for ImageNet, 0.5 for CIFAR. 0 drops jitter and greyscale both, as
-            in the authors' code.
-        use_blur: whether to blur half of the views. The paper does for ImageNet, not for CIFAR.
-        value_range: smallest and largest pixel value of the input.
-    """
-
-    def __init__(
-        self,
-        image_size: int,
-        *,
-        color_jitter_strength: float = 1.0,
-        use_blur: bool = True,
-        value_range: tuple[float, float] = (0, 255),
-    ) -> None:
-        distortions: list[base.StatelessAugmentationLayer] = []
-        if color_jitter_strength > 0:
-            distortions.append(RandomColorJitter((0.0, 1.0), strength=color_jitter_strength))
-            distortions.append(RandomGrayscale())
-        if use_blur:
-            distortions.append(RandomGaussianBlur())
-        super().__init__(image_size, views=2, distortions=distortions, value_range=value_range)
-
-
-class SupervisedView(Views):
-    """Makes one view by crop and flip alone, to train a classifier (SimCLR, appendix B.5).
-
-    Args:
-        image_size: height and width of the view, in pixels.
-        value_range: smallest and largest pixel value of the input.
-    """
-
-    def __init__(self, image_size: int, *, value_range: tuple[float, float] = (0, 255)) -> None:
-        super().__init__(image_size, views=1, distortions=[], value_range=value_range)

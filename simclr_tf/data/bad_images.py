@@ -6,12 +6,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError, UserError
 
 FILE_NAME = "bad_images.txt"
 
@@ -31,7 +32,7 @@ class BadImages:
     def __init__(self, *, fail: bool):
         self._fail = fail
         self._reasons: dict[str, str] = {}
-        self._failure = ""
+        self._make_error: Callable[[], UserError] | None = None
         self._model_dir = ""
         self._written = 0.0
         self._lock = threading.Lock()
@@ -40,11 +41,15 @@ class BadImages:
         return path in self._reasons
 
     def add(self, path: str, reason: str) -> None:
-        """Notes a file. Raises UserError if bad files are to stop the run."""
+        """Notes a file. Raises SettingError if bad files are to stop the run."""
         if self._fail:
             self.stop(
-                f"--on_bad_image=fail: {path}: {reason}; mend or remove the file, or give "
-                "--on_bad_image=skip"
+                lambda: SettingError(
+                    "on_bad_image",
+                    "fail",
+                    f": {path}: {reason}",
+                    "mend or remove the file, or give `on_bad_image=skip`",
+                )
             )
         with self._lock:
             if path in self._reasons:
@@ -56,11 +61,11 @@ class BadImages:
             if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
                 self._write()
 
-    def stop(self, message: str) -> None:
-        """Raises a UserError that comes out of the `reporting` around the pipeline."""
+    def stop(self, make_error: Callable[[], UserError]) -> NoReturn:
+        """Raises an error that also comes out of the `reporting` around the pipeline."""
         # Not the error itself: its traceback would keep the pipeline's threads at work.
-        self._failure = message
-        raise UserError(message)
+        self._make_error = make_error
+        raise make_error()
 
     @contextlib.contextmanager
     def reporting(self, model_dir: str) -> Iterator[None]:
@@ -73,9 +78,9 @@ class BadImages:
         try:
             yield
         except tf.errors.OpError:
-            if not self._failure:
+            if self._make_error is None:
                 raise
-            raise UserError(self._failure) from None
+            raise self._make_error() from None
         finally:
             if self._reasons:
                 self._finish()

@@ -7,7 +7,7 @@ import os
 from simclr_tf.data import folder, preparation
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.tfds_dataset import TfdsDataset, check_features
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 
 def load(
@@ -31,7 +31,7 @@ def load(
       The data set, ready to be read.
 
     Raises:
-      UserError: one line naming flag and remedy, whatever is in the way.
+      SettingError: whatever is in the way.
     """
     if name.startswith(folder.PREFIX):
         return folder.open_folder(name, labels=folder_labels, on_bad_image=on_bad_image)
@@ -41,8 +41,10 @@ def load(
     check_features(name, builder.info.features)
     builder = preparation.prepare(builder, name, root)
     if not builder.info.splits:
-        raise UserError(
-            f"--dataset={name}: {builder.data_path} holds no prepared data set; "
-            "delete it to have it prepared anew, or give another --data_dir"
+        raise SettingError(
+            "dataset",
+            name,
+            f": {builder.data_path} holds no prepared data set",
+            "delete it to have it prepared anew, or give another `data_dir`",
         )
     return TfdsDataset(name=name, builder=builder)

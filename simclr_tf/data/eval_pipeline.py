@@ -39,9 +39,9 @@ def eval_input_fn(
       "weight": float32 `[b]`}.
 
     Raises:
-      UserError: if the split cannot be read; from the function, if the batch cannot be divided.
+      SettingError: if the split cannot be read; from the function, if the batch cannot be divided.
     """
-    dataset.check_split(split, flag="--eval_split")
+    dataset.check_split(split, field="eval_split")
     total = dataset.num_examples(split)
     steps = eval_steps(total, global_batch_size, max_steps=max_steps)
 
@@ -50,9 +50,7 @@ def eval_input_fn(
 
     def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
         num_shards, index = context.num_input_pipelines, context.input_pipeline_id
-        batch_size = sharding.per_replica_batch_size(
-            context, global_batch_size, "--eval_batch_size"
-        )
+        batch_size = sharding.per_replica_batch_size(context, global_batch_size, "eval_batch_size")
         capacity = steps * batch_size * sharding.local_replicas(context)
         # Sharded by example: shares differ by one at most, and a cut takes the same examples on any
         # number of hosts.

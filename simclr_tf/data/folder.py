@@ -15,7 +15,7 @@ from simclr_tf import files
 from simclr_tf.data import folder_files, folder_labels, pictures
 from simclr_tf.data.bad_images import BadImages
 from simclr_tf.data.image_dataset import NO_LABEL, Example, ImageDataset
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 PREFIX = "folder:"
 
@@ -36,8 +36,8 @@ class FolderDataset(ImageDataset):
 
     image_shape = (None, None, 3)
     label_remedy = (
-        "say where they are: --folder_labels=folders (each class has a folder) or "
-        "--folder_labels=<CSV file>"
+        "say where they are: `folder_labels=folders` (each class has a folder) or "
+        "`folder_labels=<CSV file>`"
     )
 
     def __init__(
@@ -82,19 +82,21 @@ class FolderDataset(ImageDataset):
     def num_examples(self, split: str) -> int:
         return len(self._select(split, "split"))
 
-    def check_split(self, split: str, *, flag: str = "--train_split") -> None:
-        self._select(split, flag)
+    def check_split(self, split: str, *, field: str = "train_split") -> None:
+        self._select(split, field)
 
     def check_labels(self, split: str) -> None:
         super().check_labels(split)
         chosen = self._select(split, "split")
-        unlabelled = chosen[self._labels[chosen] == NO_LABEL]
-        if unlabelled.size:
-            first = min(self._paths[index] for index in unlabelled)
-            raise UserError(
-                f"--folder_labels={self._labels_from}: {first} has no label, {unlabelled.size:,} "
-                f"of {chosen.size:,} files of {split} have none; "
-                + folder_labels.missing_label_remedy(self._labels_from)
+        unlabeled = chosen[self._labels[chosen] == NO_LABEL]
+        if unlabeled.size:
+            first = min(self._paths[index] for index in unlabeled)
+            raise SettingError(
+                "folder_labels",
+                self._labels_from,
+                f": {first} has no label, {unlabeled.size:,} of {chosen.size:,} files of {split} "
+                "have none",
+                folder_labels.missing_label_remedy(self._labels_from),
             )
 
     def read(
@@ -122,8 +124,12 @@ class FolderDataset(ImageDataset):
                     return image, self._labels[index], np.float32(1)
             if replace_bad:
                 self._bad.stop(
-                    f"--dataset={self.name}: none of the {len(chosen):,} files of {split} can be "
-                    "read; give a folder of pictures"
+                    lambda: SettingError(
+                        "dataset",
+                        self.name,
+                        f": none of the {len(chosen):,} files of {split} can be read",
+                        "give a folder of pictures",
+                    )
                 )
             return pictures.BLACK, np.int64(0), np.float32(0)
 
@@ -143,7 +149,7 @@ class FolderDataset(ImageDataset):
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
         return self._bad.reporting(model_dir)
 
-    def _select(self, split: str, flag: str) -> np.ndarray:
+    def _select(self, split: str, field: str) -> np.ndarray:
         """Returns the places in `_paths` that `split` selects, int64 [n]."""
 
         def select() -> tuple[np.ndarray, int]:
@@ -159,7 +165,7 @@ class FolderDataset(ImageDataset):
             chosen = np.concatenate(parts)
             return chosen, len(chosen)
 
-        return self._select_with(select, split, flag)[0]
+        return self._select_with(select, split, field)[0]
 
     def _open(self, path: str) -> bytes | None:
         """Returns a file in a form that `decode` takes, or None if it is bad."""
@@ -192,11 +198,11 @@ def open_folder(name: str, *, labels: str, on_bad_image: str) -> FolderDataset:
       on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
 
     Raises:
-      UserError: if there are no pictures, or no labels where they were promised.
+      SettingError: if there are no pictures, or no labels where they were promised.
     """
     root = os.path.expanduser(name.removeprefix(PREFIX))
     if not root:
-        raise UserError(f"--dataset={name} names no folder; give --dataset={PREFIX}/PATH")
+        raise SettingError("dataset", name, "names no folder", f"give `dataset={PREFIX}/PATH`")
     paths = folder_files.list_pictures(name, root)
     return FolderDataset(
         name,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
@@ -27,26 +27,35 @@ def list_pictures(name: str, root: str) -> list[str]:
       root: a local or remote (`gs://`) folder.
 
     Raises:
-      UserError: if there is no such folder, it cannot be listed, or it holds no pictures.
+      SettingError: if there is no such folder, it cannot be listed, or it holds no pictures.
     """
     try:
         if not tf.io.gfile.exists(root):
-            raise UserError(f"--dataset={name}: {root} does not exist; give an existing folder")
+            raise SettingError(
+                "dataset", name, f": {root} does not exist", "give an existing folder"
+            )
         if not tf.io.gfile.isdir(root):
-            raise UserError(f"--dataset={name}: {root} is a file; give the folder that holds it")
+            raise SettingError(
+                "dataset", name, f": {root} is a file", "give the folder that holds it"
+            )
         paths = list(_walk_remote(root) if "://" in root else _walk_local(root, "", frozenset()))
     except OSError as error:
-        raise UserError(
-            f"--dataset={name}: {error.filename or root} cannot be listed ({error.strerror}); "
-            "give yourself the right to read it, or another folder"
+        raise SettingError(
+            "dataset",
+            name,
+            f": {error.filename or root} cannot be listed ({error.strerror})",
+            "give yourself the right to read it, or another folder",
         ) from None
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
-        raise UserError(f"--dataset={name}: {root} cannot be listed ({reason})") from None
+        raise SettingError("dataset", name, f": {root} cannot be listed ({reason})") from None
     if not paths:
-        raise UserError(
-            f"--dataset={name}: no pictures in {root} or below; give a folder with files named "
-            + ", ".join(f"*{extension}" for extension in EXTENSIONS)
+        kinds = ", ".join(f"*{extension}" for extension in EXTENSIONS)
+        raise SettingError(
+            "dataset",
+            name,
+            f": no pictures in {root} or below",
+            f"give a folder with files named {kinds}",
         )
     return paths
 

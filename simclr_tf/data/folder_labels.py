@@ -8,7 +8,7 @@ import posixpath
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError, first_line
+from simclr_tf.errors import SettingError, UserError, first_line
 
 NONE, FOLDERS = "none", "folders"
 
@@ -32,19 +32,24 @@ def read_labels(source: str, paths: list[str]) -> dict[str, str] | None:
     if source == FOLDERS:
         labels = {path: path.partition("/")[0] for path in paths if "/" in path}
         if not labels:
-            raise UserError(
-                "--folder_labels=folders: all pictures lie in the folder itself, none in a folder "
-                "below it that names a class; make such folders, or give a CSV file"
+            raise SettingError(
+                "folder_labels",
+                FOLDERS,
+                ": all pictures lie in the folder itself, none in a folder below it that names a "
+                "class",
+                "make such folders, or give a CSV file",
             )
         return labels
     rows = _read_csv(source)
     labels = {path: rows[path] for path in paths if path in rows}
     if not labels:
         example = next(iter(rows), None)
-        raise UserError(
-            f"--folder_labels={source}: "
-            + (f"no picture is at any of its paths, such as {example}" if example else "no rows")
-            + f"; write paths relative to the pictures' folder, such as {min(paths)}"
+        lacks = f"no picture is at any of its paths, such as {example}" if example else "no rows"
+        raise SettingError(
+            "folder_labels",
+            source,
+            f": {lacks}",
+            f"write paths relative to the pictures' folder, such as {min(paths)}",
         )
     return labels
 
@@ -56,40 +61,40 @@ def missing_label_remedy(source: str) -> str:
         if source == FOLDERS
         else "add a row for it to the CSV file"
     )
-    return f"{mend} (pre-training alone needs no --folder_labels)"
+    return f"{mend} (pre-training alone needs no `folder_labels`)"
 
 
 def _read_csv(source: str) -> dict[str, str]:
     path = os.path.expanduser(source)
     try:
         if tf.io.gfile.isdir(path) or not tf.io.gfile.exists(path):
-            raise UserError(
-                f"--folder_labels={source}: no such file; give none, folders or a CSV file"
+            raise SettingError(
+                "folder_labels", source, ": no such file", "give none, folders or a CSV file"
             )
         with tf.io.gfile.GFile(path, "rb") as file:
             lines = file.read().decode("utf-8-sig").splitlines()
         table = list(csv.reader(lines, strict=True))
     except (tf.errors.OpError, UnicodeDecodeError, csv.Error) as error:
         reason = first_line(error)
-        raise UserError(
-            f"--folder_labels={source} cannot be read ({reason}); give a CSV file in UTF-8"
+        raise SettingError(
+            "folder_labels", source, f"cannot be read ({reason})", "give a CSV file in UTF-8"
         ) from None
     header = [cell.strip() for cell in table[0]] if table else []
     if header != ["path", "label"]:
-        raise UserError(f"--folder_labels={source}: its first line must be path,label")
+        raise SettingError("folder_labels", source, ": its first line must be path,label")
     labels: dict[str, str] = {}
     for number, row in enumerate(table[1:], start=2):
         if not row:
             continue
         if len(row) != 2:
             raise UserError(
-                f"--folder_labels={source}, row {number}: {len(row)} columns; write path,label, "
+                f"`folder_labels={source}`, row {number}: {len(row)} columns; write path,label, "
                 "and quotation marks around what contains a comma"
             )
         picture, label = posixpath.normpath(row[0].strip()), row[1].strip()
         if labels.get(picture, label) != label:
             raise UserError(
-                f"--folder_labels={source}, row {number}: {picture} is {label} here and "
+                f"`folder_labels={source}`, row {number}: {picture} is {label} here and "
                 f"{labels[picture]} above; keep one row"
             )
         if label:

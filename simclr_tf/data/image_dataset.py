@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 Example = dict[str, tf.Tensor]
 
@@ -62,24 +62,24 @@ class ImageDataset(abc.ABC):
 
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:
-        """Returns how many examples `split` selects. Raises UserError as `check_split` does."""
+        """Returns how many examples `split` selects. Raises SettingError as `check_split` does."""
 
     @abc.abstractmethod
-    def check_split(self, split: str, *, flag: str = "--train_split") -> None:
+    def check_split(self, split: str, *, field: str = "train_split") -> None:
         """Checks that `split` can be read.
 
         Args:
           split: in TFDS's syntax: `train`, `train[:10%]`, `train[5%:]+test`.
-          flag: the flag to name in the error.
+          field: the setting to name in the error.
 
         Raises:
-          UserError: if there is no such split, it selects nothing, or its files are not there.
+          SettingError: if there is no such split, it selects nothing, or its files are not there.
         """
 
     def check_labels(self, split: str) -> None:
-        """Raises UserError unless every example of `split` has a class label."""
+        """Raises SettingError unless every example of `split` has a class label."""
         if self.num_classes is None:
-            raise UserError(f"--dataset={self.name} has no class labels; {self.label_remedy}")
+            raise SettingError("dataset", self.name, "has no class labels", self.label_remedy)
 
     def file_sizes(self, split: str) -> list[int]:
         """Returns the number of examples in each file of `split` that a host can read alone."""
@@ -123,13 +123,13 @@ class ImageDataset(abc.ABC):
         del model_dir
         return contextlib.nullcontext()
 
-    def _select_with(self, select: Callable[[], tuple], split: str, flag: str) -> tuple:
+    def _select_with(self, select: Callable[[], tuple], split: str, field: str) -> tuple:
         """Calls TFDS's split machinery and makes one line of whatever it raises.
 
         Args:
           select: returns what is selected and its number of examples.
           split: what was asked.
-          flag: the flag to name in the error.
+          field: the setting to name in the error.
         """
         remedy = f"{self.name} has " + ", ".join(f"{k} ({v:,})" for k, v in self.splits.items())
         try:
@@ -137,8 +137,8 @@ class ImageDataset(abc.ABC):
         except Exception as error:
             # TFDS puts the cause in the first sentence of its last line.
             reason = (str(error).splitlines() or ["it cannot be read"])[-1]
-            reason = reason.partition(". ")[0].rstrip(".")
-            raise UserError(f"{flag}={split}: {reason}; {remedy}") from error
+            reason = reason.partition(". ")[0].rstrip(".").replace("`", "'")
+            raise SettingError(field, split, f": {reason}", remedy) from error
         if count <= 0:
-            raise UserError(f"{flag}={split} selects no examples; {remedy}")
+            raise SettingError(field, split, "selects no examples", remedy)
         return selected, count

@@ -18,7 +18,7 @@ from tensorflow_datasets.core.download import downloader
 
 from simclr_tf.data import digits
 from simclr_tf.data.quiet import quiet_tfds
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +38,16 @@ def find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
       data_dir: folder that holds `<name>/`; None means TFDS's own default.
 
     Raises:
-      UserError: if there is no such data set, configuration or version.
+      SettingError: if there is no such data set, configuration or version.
     """
     if not name:
-        raise UserError("--dataset is empty; give a name, such as cifar10 or digits")
+        raise SettingError("dataset", None, "is empty", "give a name, such as cifar10 or digits")
     if ":" in name and not name.rpartition(":")[2][:1].isdigit():
-        raise UserError(
-            f"--dataset={name}: data sets of a TFDS community namespace are not supported; "
-            "prepare it with TFDS and give its plain name and --data_dir"
+        raise SettingError(
+            "dataset",
+            name,
+            ": data sets of a TFDS community namespace are not supported",
+            "prepare it with TFDS and give its plain name and `data_dir`",
         )
     with quiet_tfds():
         try:
@@ -53,13 +55,13 @@ def find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
             if builder.data_path.exists() or isinstance(builder, digits.Digits):
                 return builder
         except tfds.core.DatasetNotFoundError as error:
-            raise UserError(_describe_unknown(name)) from error
+            raise _unknown(name) from error
         except Exception as error:  # TFDS raises whatever it likes: AssertionError, ValueError, ...
             if str(error).startswith("Parsing builder name"):
-                raise UserError(_describe_unknown(name)) from error
+                raise _unknown(name) from error
             # TFDS repeats the call before it comes to the cause.
             reason = _shorten(str(error).partition('}": ')[2] or str(error))
-            raise UserError(f"--dataset={name}: {reason}; mend the name") from error
+            raise SettingError("dataset", name, f": {reason}", "mend the name") from error
         try:
             # Data prepared by another version of TFDS are as good, and cost no download.
             return read_only_builder.builder_from_files(name, data_dir=data_dir)
@@ -76,7 +78,7 @@ def prepare(
     prepare at once, the later one takes what the earlier one wrote.
 
     Raises:
-      UserError: if the data cannot be had or written.
+      SettingError: if the data cannot be had or written.
     """
     if builder.info.splits:
         return builder
@@ -93,65 +95,79 @@ def prepare(
             )
     except Exception as error:  # A download, a disk or a parser: TFDS does not narrow it down.
         if not builder.data_path.exists():
-            raise UserError(_describe_failure(error, builder, name, root)) from error
+            raise _failed(error, builder, name, root) from error
     return find_builder(name, data_dir)
 
 
 def _check_can_prepare(builder: tfds.core.DatasetBuilder, name: str, root: str) -> None:
-    """Raises UserError where preparing is bound to fail, before any work."""
+    """Raises SettingError where preparing is bound to fail, before any work."""
     if isinstance(builder, digits.Digits) and importlib.util.find_spec("sklearn") is None:
-        raise UserError(f"--dataset={name} needs scikit-learn: run pip install scikit-learn")
+        raise SettingError("dataset", name, "needs scikit-learn: run pip install scikit-learn")
     if "://" in root:
         return
     parent = os.path.expanduser(root)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent) or "."
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(_describe_unwritable(builder, name, root))
+        raise _unwritable(builder, name, root)
     manual = os.path.join(os.path.expanduser(root), "downloads", "manual")
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if instructions and not (os.path.isdir(manual) and os.listdir(manual)):
-        raise UserError(
-            f"--dataset={name} must be downloaded by hand: give --data_dir=<folder that holds "
-            f"{builder.name}/>, or fill {manual} as TFDS asks: {' '.join(instructions.split())}"
+        raise SettingError(
+            "dataset",
+            name,
+            f"must be downloaded by hand: give `data_dir=<folder that holds {builder.name}/>`, or "
+            f"fill {manual} as TFDS asks: {_on_one_line(instructions)}",
         )
 
 
+def _on_one_line(text: str) -> str:
+    """Returns a text of TFDS's on one line; between backticks would be a setting of ours."""
+    return " ".join(text.split()).replace("`", "'")
+
+
 def _shorten(text: str, limit: int = 200) -> str:
-    """Returns a text on one line of at most `limit` characters."""
-    text = " ".join(text.split()).rstrip(".")
+    """Returns a text of TFDS's on one line of at most `limit` characters."""
+    text = _on_one_line(text).rstrip(".")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _describe_unknown(name: str) -> str:
+def _unknown(name: str) -> SettingError:
     names = tfds.list_builders(with_community_datasets=False)
     asked = name.lower().replace("-", "_").partition("/")[0].partition(":")[0]
     close = difflib.get_close_matches(asked, names, n=3)
     hint = f"did you mean {', '.join(close)}? " if close else ""
-    return (
-        f"--dataset={name}: no such data set; {hint}give a name of "
-        f"https://www.tensorflow.org/datasets/catalog, or --data_dir=<folder that holds {asked}/>"
+    return SettingError(
+        "dataset",
+        name,
+        ": no such data set",
+        f"{hint}give a name of https://www.tensorflow.org/datasets/catalog, or "
+        f"`data_dir=<folder that holds {asked}/>`",
     )
 
 
-def _describe_unwritable(builder: tfds.core.DatasetBuilder, name: str, root: str) -> str:
-    return (
-        f"--dataset={name} is not in {root}, which cannot be written to; "
-        f"give --data_dir=<folder that holds {builder.name}/, or that can be written to>"
+def _unwritable(builder: tfds.core.DatasetBuilder, name: str, root: str) -> SettingError:
+    return SettingError(
+        "dataset",
+        name,
+        f"is not in {root}, which cannot be written to",
+        f"give `data_dir=<folder that holds {builder.name}/, or that can be written to>`",
     )
 
 
-def _describe_failure(
+def _failed(
     error: Exception, builder: tfds.core.DatasetBuilder, name: str, root: str
-) -> str:
+) -> SettingError:
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-        return _describe_unwritable(builder, name, root)
+        return _unwritable(builder, name, root)
     reason = _shorten(str(error)) or type(error).__name__
     if isinstance(error, requests.exceptions.RequestException) and error.request is not None:
         reason = f"no download from {error.request.url!s}"
-    return (
-        f"--dataset={name} is not in {root} and cannot be prepared ({reason}); "
-        f"give --data_dir=<folder that holds {builder.name}/>"
+    return SettingError(
+        "dataset",
+        name,
+        f"is not in {root} and cannot be prepared ({reason})",
+        f"give `data_dir=<folder that holds {builder.name}/>`",
     )
 
 

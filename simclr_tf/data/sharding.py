@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from simclr_tf.data.image_dataset import ImageDataset
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 InputFn = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 
@@ -18,14 +18,16 @@ def local_replicas(context: tf.distribute.InputContext) -> int:
 
 
 def per_replica_batch_size(
-    context: tf.distribute.InputContext, global_batch_size: int, flag: str
+    context: tf.distribute.InputContext, global_batch_size: int, field: str
 ) -> int:
-    """Divides a batch among replicas. Raises UserError, naming `flag`, if that leaves a rest."""
+    """Divides a batch among replicas. Raises SettingError, with `field`, if that leaves a rest."""
     replicas = context.num_replicas_in_sync
     if global_batch_size % replicas:
-        raise UserError(
-            f"{flag}={global_batch_size} cannot be divided among {replicas} replicas; "
-            f"make it a multiple of {replicas}"
+        raise SettingError(
+            field,
+            global_batch_size,
+            f"cannot be divided among {replicas} replicas",
+            f"make it a multiple of {replicas}",
         )
     return global_batch_size // replicas
 
@@ -39,7 +41,7 @@ def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_fi
     """Returns how many examples `read_examples` gives for a shard.
 
     Raises:
-      UserError: if there are none.
+      SettingError: if there are none.
     """
     num_shards, index = shard
     total = dataset.num_examples(split)
@@ -48,8 +50,10 @@ def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_fi
     else:
         count = len(range(index, total, num_shards))
     if count <= 0:
-        raise UserError(
-            f"--train_split={split} selects {total} examples of {dataset.name}, too few for "
-            f"{num_shards} hosts; select more, or run on fewer hosts"
+        raise SettingError(
+            "train_split",
+            split,
+            f"selects {total} examples of {dataset.name}, too few for {num_shards} hosts",
+            "select more, or run on fewer hosts",
         )
     return count

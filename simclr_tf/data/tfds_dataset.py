@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from simclr_tf.data.image_dataset import NO_LABEL, Example, ImageDataset
 from simclr_tf.data.quiet import quiet_tfds
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
@@ -26,7 +26,7 @@ class TfdsDataset(ImageDataset):
 
     name: str
     builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
-    label_remedy = "choose a labelled data set"
+    label_remedy = "choose a labeled data set"
 
     @property
     def image_feature(self) -> tfds.features.Image:
@@ -53,14 +53,16 @@ class TfdsDataset(ImageDataset):
     def num_examples(self, split: str) -> int:
         return self._select(split, "split").num_examples
 
-    def check_split(self, split: str, *, flag: str = "--train_split") -> None:
-        selected = self._select(split, flag)
+    def check_split(self, split: str, *, field: str = "train_split") -> None:
+        selected = self._select(split, field)
         folder = self.builder.data_path
         missing = sorted(set(selected.filenames) - {path.name for path in folder.iterdir()})
         if missing:
-            raise UserError(
-                f"{flag}={split}: {missing[0]} is missing from {folder}; copy the folder again, "
-                "or delete it to have it prepared anew"
+            raise SettingError(
+                field,
+                split,
+                f": {missing[0]} is missing from {folder}",
+                "copy the folder again, or delete it to have it prepared anew",
             )
 
     def file_sizes(self, split: str) -> list[int]:
@@ -97,26 +99,29 @@ class TfdsDataset(ImageDataset):
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         return self.image_feature.decode_example(image)
 
-    def _select(self, split: str, flag: str) -> tfds.core.SplitInfo:
+    def _select(self, split: str, field: str) -> tfds.core.SplitInfo:
         def select() -> tuple[tfds.core.SplitInfo, int]:
             selected = self.builder.info.splits[split]
             return selected, selected.num_examples
 
-        return self._select_with(select, split, flag)[0]
+        return self._select_with(select, split, field)[0]
 
 
 def check_features(name: str, features: tfds.features.FeatureConnector) -> None:
-    """Raises UserError unless there is an `image` of a kind that can be turned into RGB."""
+    """Raises SettingError unless there is an `image` of a kind that can be turned into RGB."""
     remedy = "choose an image data set with an 'image' feature, such as cifar10 or digits"
     is_dict = isinstance(features, tfds.features.FeaturesDict)
     image = features["image"] if is_dict and "image" in features else None
     if not isinstance(image, tfds.features.Image):
-        raise UserError(f"--dataset={name} has no 'image' feature; {remedy}")
+        raise SettingError("dataset", name, "has no 'image' feature", remedy)
     dtype = image.tf_dtype.name
     if image.shape[-1] not in _CHANNELS or dtype not in _DTYPES:
-        raise UserError(
-            f"--dataset={name} has images of {image.shape[-1]} channels and type {dtype}, "
-            f"which cannot be turned into RGB; {remedy}"
+        raise SettingError(
+            "dataset",
+            name,
+            f"has images of {image.shape[-1]} channels and type {dtype}, which cannot be turned "
+            "into RGB",
+            remedy,
         )
 
 

@@ -15,7 +15,7 @@ from simclr_tf.data.sharding import InputFn
 
 
 class Transform(Protocol):
-    """What happens to images on the host; simclr_tf.augmentation.Augmentation is one."""
+    """What happens to images on the host; simclr_tf.augmentation.ViewPipeline is one."""
 
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> Example:
         """Takes uint8 `[b, h, w, 3]` and int32 `[b, 2]`; returns tensors `[b, ...]` by name."""
@@ -33,6 +33,8 @@ _SMALL_COUNT = 100_000
 # ... and of any other, a window of at least so many.
 _WINDOW = 10_000
 _WINDOW_BATCHES = 10
+
+_SEEDS_AT_ONCE = 1024
 
 
 def train_input_fn(
@@ -73,15 +75,13 @@ def train_input_fn(
       what `transform` gives and "label", int64 `[b]`.
 
     Raises:
-      UserError: if the split cannot be read; from the function, if the batch cannot be divided.
+      SettingError: if the split cannot be read; from the function, if the batch cannot be divided.
     """
-    dataset.check_split(split, flag="--train_split")
+    dataset.check_split(split, field="train_split")
 
     def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = (context.num_input_pipelines, context.input_pipeline_id)
-        batch_size = sharding.per_replica_batch_size(
-            context, global_batch_size, "--train_batch_size"
-        )
+        batch_size = sharding.per_replica_batch_size(context, global_batch_size, "train_batch_size")
         by_file = sharding.can_shard_by_file(dataset, split, shard[0])
         epoch_size = sharding.count_shard(dataset, split, shard, by_file)
         buffer = shuffle_buffer or default_shuffle_buffer(
@@ -89,8 +89,8 @@ def train_input_fn(
         )
         start = start_step * batch_size * sharding.local_replicas(context)
         pixels = cache and dataset.has_static_size
-        source = _open_source(dataset, split, shard, by_file, cache)
-        stream = _shuffle_epochs(source, epoch_size, min(buffer, epoch_size), seed, start)
+        make_pass = _pass_maker(dataset, split, shard, by_file, cache)
+        stream = _shuffle_epochs(make_pass, epoch_size, min(buffer, epoch_size), seed, start)
         if not cache:
             stream = reading.load_examples(dataset, split, stream, replace_bad=True)
         if not pixels:
@@ -100,8 +100,7 @@ def train_input_fn(
             transform,
             batch_size=batch_size,
             batch_first=dataset.has_static_size,
-            start=start,
-            seed_of=lambda position: seeds.position_seeds(seed, position * shard[0] + shard[1]),
+            seed_batches=lambda size: _seed_batches(seed, shard, start, size),
         )
         return reading.finish(batches)
 
@@ -118,10 +117,10 @@ def default_shuffle_buffer(
     return min(epoch_size, max(_WINDOW, _WINDOW_BATCHES * global_batch_size))
 
 
-def _open_source(
+def _pass_maker(
     dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool, cache: bool
 ) -> MakePass:
-    """Returns what gives one pass over a host's examples: as pixels if cached and of one size."""
+    """Returns what makes a pass over a host's examples: of pixels if cached and of one size."""
 
     def read(file_seed: tf.Tensor | None) -> tf.data.Dataset:
         return reading.read_examples(
@@ -139,29 +138,26 @@ def _open_source(
 
 
 def _shuffle_epochs(
-    source: MakePass,
-    epoch_size: int,
-    buffer: int,
-    seed: int,
-    start: int,
+    make_pass: MakePass, epoch_size: int, buffer: int, seed: int, start: int
 ) -> tf.data.Dataset:
     """Returns the endless stream of shuffled epochs from position `start` on.
 
     Args:
-      source: gives one pass over the data.
+      make_pass: makes a pass over the data.
       epoch_size: number of examples of a pass.
       buffer: size of the shuffle buffer.
       seed: the run's seed.
       start: number of examples to leave out at the beginning of the stream.
     """
-    key = seeds.hash_seed(seed) % (2**31 - 2) + 1
+    key = seeds.order_key(seed)
 
     @tf.autograph.experimental.do_not_convert  # AutoGraph warns of TFDS's decorators.
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         # tf.data mixes the graph's seed into every shuffle. Setting it on this function's own graph
         # brings in the run's seed and keeps tf.random.set_seed() out.
         tf.compat.v1.set_random_seed(key)
-        return source(2 * epoch).shuffle(buffer, seed=2 * epoch + 1, reshuffle_each_iteration=False)
+        examples = make_pass(2 * epoch)
+        return examples.shuffle(buffer, seed=2 * epoch + 1, reshuffle_each_iteration=False)
 
     first_epoch, skipped = divmod(start, epoch_size)
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
@@ -170,30 +166,46 @@ def _shuffle_epochs(
     return stream.skip(skipped)
 
 
+def _seed_batches(seed: int, shard: tuple[int, int], start: int, size: int) -> tf.data.Dataset:
+    """Returns the seeds of a host's images from its position `start` on, int32 `[size, 2]` each."""
+    num_shards, index = shard
+    positions = tf.data.Dataset.range(start, tf.int64.max).batch(size, drop_remainder=True)
+    return positions.map(lambda here: seeds.position_seeds(seed, here * num_shards + index))
+
+
 def _transform_batches(
     stream: tf.data.Dataset,
     transform: Transform,
     *,
     batch_size: int,
     batch_first: bool,
-    start: int,
-    seed_of: Callable[[tf.Tensor], tf.Tensor],
+    seed_batches: Callable[[int], tf.data.Dataset],
 ) -> tf.data.Dataset:
-    """Batches and transforms decoded examples; the first one has position `start` on this host."""
+    """Batches and transforms decoded examples.
+
+    Args:
+      stream: the examples.
+      transform: see `train_input_fn`.
+      batch_size: examples a batch.
+      batch_first: whether the transform takes whole batches.
+      seed_batches: returns the seeds of the same examples, in batches of a given size.
+    """
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
-    def transform_batch(number: tf.Tensor, batch: Example) -> Example:
-        positions = start + number * batch_size + tf.range(batch_size, dtype=tf.int64)
-        prepared = transform.prepare(to_rgb(batch["image"]), seed_of(positions))
+    def transform_batch(batch: Example, image_seeds: tf.Tensor) -> Example:
+        prepared = transform.prepare(to_rgb(batch["image"]), image_seeds)
         return {**prepared, "label": batch["label"]}
 
     @tf.autograph.experimental.do_not_convert
-    def transform_one(position: tf.Tensor, example: Example) -> Example:
-        prepared = transform.prepare_one(to_rgb(example["image"]), seed_of(position))
+    def transform_one(example: Example, image_seed: tf.Tensor) -> Example:
+        prepared = transform.prepare_one(to_rgb(example["image"]), image_seed)
         return {**prepared, "label": example["label"]}
 
     if batch_first:
-        batches = stream.batch(batch_size, drop_remainder=True).enumerate()
+        batches = stream.batch(batch_size, drop_remainder=True)
+        batches = tf.data.Dataset.zip((batches, seed_batches(batch_size)))
         return batches.map(transform_batch, num_parallel_calls=tf.data.AUTOTUNE)
-    views = stream.enumerate(start).map(transform_one, num_parallel_calls=tf.data.AUTOTUNE)
+    # Seeds made one at a time would take 40 microseconds each, in batches they take one.
+    examples = tf.data.Dataset.zip((stream, seed_batches(_SEEDS_AT_ONCE).unbatch()))
+    views = examples.map(transform_one, num_parallel_calls=tf.data.AUTOTUNE)
     return views.batch(batch_size, drop_remainder=True)

@@ -1,5 +1,5 @@
 """Losses."""
 
-from simclr_tf.losses.nt_xent import NTXentOutput, nt_xent
+from simclr_tf.losses.nt_xent import NTXent, NTXentOutput, nt_xent
 
-__all__ = ["NTXentOutput", "nt_xent"]
+__all__ = ["NTXent", "NTXentOutput", "nt_xent"]

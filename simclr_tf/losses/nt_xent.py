@@ -1,11 +1,12 @@
-"""The contrastive loss of SimCLR: normalised, temperature-scaled cross-entropy (NT-Xent)."""
+"""The contrastive loss of SimCLR: normalized, temperature-scaled cross-entropy (NT-Xent)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from simclr_tf.bounds import TEMPERATURE, check_argument
 from simclr_tf.distribution.gather import gather_replicas, replica_offset
 
 # Far below any logit, and still finite: a row that is masked throughout keeps a finite gradient.
@@ -51,16 +52,75 @@ def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) 
     Raises:
       ValueError: `temperature` is not positive, or `hidden` is not made of two halves of rows.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
     hidden = tf.convert_to_tensor(hidden)
     if hidden.shape.rank != 2 or (hidden.shape[0] or 0) % 2:
         raise ValueError(f"hidden must have the shape [2 * pairs, dim], got {hidden.shape}")
-
-    hidden = tf.cast(hidden, tf.float32)
-    if hidden_norm:
-        hidden = tf.math.l2_normalize(hidden, axis=-1)
     first, second = tf.split(hidden, 2, axis=0)
+    return NTXentOutput(*map(_mean, _per_pair(first, second, temperature, hidden_norm)))
+
+
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
+class NTXent(tf.keras.losses.Loss):
+    """`nt_xent` as a Keras loss: called with the projections of the two views.
+
+        loss = NTXent(temperature=0.2)(z1, z2)
+
+    equals `nt_xent(tf.concat([z1, z2], 0), temperature=0.2).loss`; it is the same either way round.
+
+    Args:
+      temperature: the similarities are divided by it. Positive.
+      hidden_norm: compare by cosine instead of by dot product.
+      reduction: what becomes of the pairs' losses, in Keras's words. By default their mean; in a
+        replica of a strategy Keras refuses that: take "sum", and divide by the global batch.
+      name: of the loss.
+
+    Raises:
+      ValueError: `temperature` is not positive.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        hidden_norm: bool = True,
+        reduction: str = "auto",
+        name: str = "nt_xent",
+    ) -> None:
+        super().__init__(reduction=reduction, name=name)
+        check_argument("temperature", temperature, TEMPERATURE)
+        self.temperature = temperature
+        self.hidden_norm = hidden_norm
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Returns each pair's loss, float32 [pairs].
+
+        Args:
+          y_true: float [pairs, dim], the projections of views 1. Gradients flow to both.
+          y_pred: float [pairs, dim], the projections of views 2, in the same order.
+
+        Raises:
+          ValueError: they are not two views of the same images.
+        """
+        first, second = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        if first.shape.rank != 2 or not first.shape.is_compatible_with(second.shape):
+            raise ValueError(
+                f"NTXent compares two [pairs, dim], not {first.shape} and {second.shape}; give it "
+                "the projections of the two views"
+            )
+        return _per_pair(first, second, self.temperature, self.hidden_norm).loss
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"temperature": self.temperature, "hidden_norm": self.hidden_norm}
+        return {**super().get_config(), **own}
+
+
+def _per_pair(
+    first: tf.Tensor, second: tf.Tensor, temperature: float, hidden_norm: bool
+) -> NTXentOutput:
+    """Returns each local pair's loss, hit and entropy, float32 [local pairs]."""
+    check_argument("temperature", temperature, TEMPERATURE)
+    first, second = tf.cast(first, tf.float32), tf.cast(second, tf.float32)
+    if hidden_norm:
+        first, second = (tf.math.l2_normalize(view, axis=-1) for view in (first, second))
     # Side by side, so that both views travel in one collective.
     all_first, all_second = tf.split(gather_replicas(tf.concat([first, second], 1)), 2, axis=1)
 
@@ -81,9 +141,7 @@ def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) 
     hits = tf.argmax(logits, axis=1, output_type=tf.int32) == own
     probability = tf.nn.softmax(logits)
     entropy = -tf.reduce_sum(probability * tf.math.log(probability + 1e-8), axis=1)
-    return NTXentOutput(
-        loss=_mean(loss), accuracy=_mean(tf.cast(hits, tf.float32)), entropy=_mean(entropy)
-    )
+    return NTXentOutput(loss, tf.cast(hits, tf.float32), entropy)
 
 
 def _log_sum_exp_with_same_view(

@@ -1,5 +1,7 @@
 """Encoders, heads, and what is asked of them."""
 
+from simclr_tf.models.build import build_encoder, build_projection_head
+from simclr_tf.models.encoders import endpoints, freeze
 from simclr_tf.models.normalization import BatchNormRelu
 from simclr_tf.models.projection_head import ProjectionHead
 from simclr_tf.models.resnet import ResNet
@@ -11,5 +13,9 @@ __all__ = [
     "ProjectionHead",
     "ResNet",
     "SupervisedHead",
+    "build_encoder",
+    "build_projection_head",
+    "endpoints",
+    "freeze",
     "normalization_and_bias_variables",
 ]

@@ -20,6 +20,7 @@ class MakeNorm(Protocol):
     def __call__(self, *, relu: bool = True, init_zero: bool = False) -> BatchNormRelu: ...
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class FixedPaddingConv2D(tf.keras.layers.Conv2D):
     """A convolution without bias whose padding does not depend on the size of its input.
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 EPSILON = 1e-5
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class BatchNormRelu(tf.keras.layers.BatchNormalization):
     """`(x - mean) / sqrt(variance + 1e-5) * gamma + beta`, then optionally ReLU.
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.architecture import BOUNDS, Architecture
+from simclr_tf.bounds import check_argument
 from simclr_tf.models.normalization import BatchNormRelu
+from simclr_tf.models.precision import under_policy
 
-MODES = ("none", "linear", "nonlinear")
 
-
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class ProjectionHead(tf.keras.layers.Layer):
     """Dense layers, each followed by batch normalization, on top of the features.
 
@@ -44,15 +46,12 @@ class ProjectionHead(tf.keras.layers.Layer):
         name: str = "projection_head",
     ) -> None:
         super().__init__(name=name)
-        if mode not in MODES:
-            raise ValueError(f"Projection head mode must be one of {MODES}, got {mode!r}.")
-        if num_layers < 1 or out_dim < 1:
-            raise ValueError(
-                f"num_layers {num_layers!r} and out_dim {out_dim!r} of a projection head must be "
-                "1 or more."
-            )
+        check_argument("mode", mode, BOUNDS["proj_head_mode"])
+        check_argument("num_layers", num_layers, BOUNDS["num_proj_layers"], whole=True)
+        check_argument("out_dim", out_dim, BOUNDS["proj_out_dim"], whole=True)
         self.mode = mode
-        self.num_layers = {"none": 0, "linear": 1}.get(mode, num_layers)
+        described = Architecture(proj_head_mode=mode, num_proj_layers=num_layers)
+        self.num_layers = described.projection_layers
         self.out_dim = out_dim
         self._arguments = {
             "mode": mode,
@@ -90,7 +89,13 @@ class ProjectionHead(tf.keras.layers.Layer):
         return hiddens
 
     def get_config(self) -> dict[str, Any]:
-        return dict(self._arguments)
+        return {**self._arguments, "dtype": self.dtype_policy.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ProjectionHead:
+        config = dict(config)
+        with under_policy(config.pop("dtype")):
+            return cls(**config)
 
 
 class DenseNorm(tf.keras.layers.Layer):
@@ -119,6 +124,7 @@ class DenseNorm(tf.keras.layers.Layer):
             use_bias=False,
             kernel_initializer=tf.keras.initializers.RandomNormal(stddev=0.01),
             trainable=self.trainable,
+            dtype=self.dtype_policy,
         )
         super().build(input_shape)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.architecture import BOUNDS, FREEZE_AFTER
+from simclr_tf.bounds import check_argument
 from simclr_tf.models.blocks import (
     BottleneckBlock,
     FixedPaddingConv2D,
@@ -17,6 +19,7 @@ from simclr_tf.models.blocks import (
     pad_fixed,
 )
 from simclr_tf.models.normalization import BatchNormRelu
+from simclr_tf.models.precision import under_policy
 
 # Depth -> (block, blocks in each of the four groups).
 LAYOUTS: dict[int, tuple[type[ResidualBlock | BottleneckBlock], tuple[int, ...]]] = {
@@ -99,6 +102,7 @@ class BlockGroup(tf.keras.layers.Layer):
         return inputs
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class ResNet(tf.keras.Model):
     """A residual network with normalization after each convolution and no classifier.
 
@@ -143,12 +147,12 @@ class ResNet(tf.keras.Model):
         name: str = "resnet",
     ) -> None:
         super().__init__(name=name)
-        if depth not in LAYOUTS:
-            raise ValueError(f"ResNet depth must be one of {sorted(LAYOUTS)}, got {depth!r}.")
-        if width_multiplier <= 0:
-            raise ValueError(f"width_multiplier must be positive, got {width_multiplier!r}.")
-        if not (0 <= sk_ratio <= 1 and 0 <= se_ratio <= 1):
-            raise ValueError(f"sk_ratio {sk_ratio!r} and se_ratio {se_ratio!r} must be in [0, 1].")
+        check_argument("depth", depth, BOUNDS["resnet_depth"])
+        check_argument("width_multiplier", width_multiplier, BOUNDS["width_multiplier"])
+        check_argument("sk_ratio", sk_ratio, BOUNDS["sk_ratio"])
+        check_argument("se_ratio", se_ratio, BOUNDS["se_ratio"])
+        if torch_normalization is not None:
+            torch_normalization = tuple(torch_normalization)
         self._arguments = {
             "depth": depth,
             "width_multiplier": width_multiplier,
@@ -162,7 +166,7 @@ class ResNet(tf.keras.Model):
             "name": name,
         }
         if not (stem_relu or cifar_stem):
-            raise ValueError("stem_relu=False is for cifar_stem=True only.")
+            raise ValueError("stem_relu=False goes with cifar_stem=True only")
         self._torch_normalization = torch_normalization
         self._frozen_after = -1
         norm = functools.partial(BatchNormRelu, global_bn=global_bn, momentum=batch_norm_momentum)
@@ -240,8 +244,7 @@ class ResNet(tf.keras.Model):
         Raises:
             ValueError: If `after_block` is not in -1 to 4.
         """
-        if after_block not in range(-1, len(self.block_groups) + 1):
-            raise ValueError(f"freeze after_block must be in -1 to 4, got {after_block!r}.")
+        check_argument("after_block", after_block, FREEZE_AFTER, whole=True)
         self._frozen_after = after_block
         for index, layer in enumerate(self._stages()):
             layer.trainable = index > after_block
@@ -255,4 +258,13 @@ class ResNet(tf.keras.Model):
         return tf.stop_gradient(hidden) if frozen and after == self._frozen_after else hidden
 
     def get_config(self) -> dict[str, Any]:
-        return dict(self._arguments)
+        return {**self._arguments, "dtype": self.dtype_policy.name}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> ResNet:
+        del custom_objects
+        config = dict(config)
+        with under_policy(config.pop("dtype")):
+            return cls(**config)

@@ -6,7 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.bounds import Range, check_argument
 
+
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class SupervisedHead(tf.keras.layers.Layer):
     """Logits `features @ kernel + bias`, computed in float32 whatever the precision of the model.
 
@@ -25,8 +28,7 @@ class SupervisedHead(tf.keras.layers.Layer):
     ) -> None:
         # The policy covers the input: features in bfloat16 are cast before they are multiplied.
         super().__init__(name=name, dtype="float32")
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be 1 or more, got {num_classes!r}.")
+        check_argument("num_classes", num_classes, Range(1), whole=True)
         self._arguments = {"num_classes": num_classes, "zero_init": zero_init, "name": name}
         self.dense = tf.keras.layers.Dense(
             num_classes,

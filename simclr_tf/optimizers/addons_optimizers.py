@@ -27,9 +27,15 @@ LearningRate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 class _ExcludesByObject:
     """Answers tensorflow-addons' questions about a variable. Comes before it among the bases."""
 
-    def __init__(self, *, exclude: Collection[tf.Variable | int] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *, exclude: Collection[tf.Variable | int] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._exclusion = Exclusion(exclude)
+
+    def exclude_by_default(self, variables: Collection[tf.Variable]) -> None:
+        """Excludes these, if the constructor was not told which; see `LARS`."""
+        self._exclusion.default_to(variables)
 
     def _create_slots(self, var_list: Collection[tf.Variable]) -> None:
         self._exclusion.bind(var_list)

@@ -15,16 +15,24 @@ class Exclusion:
 
     Variables are kept by key, not by reference, so that an optimizer that owns an Exclusion does
     not draw the model's variables into its checkpoints.
+
+    Args:
+      members: variables or positions. None leaves the choice to the model that the optimizer is
+        given to, see `default_to`; without one, nothing is excluded.
     """
 
-    def __init__(self, members: Iterable[tf.Variable | int] = ()) -> None:
-        members = list(members)
-        if any(isinstance(member, str) for member in members):
-            raise TypeError("exclusions are variables or positions, not names")
-        self._given_positions = frozenset(m for m in members if isinstance(m, int))
-        self._given_keys = frozenset(_key(m) for m in members if not isinstance(m, int))
+    def __init__(self, members: Iterable[tf.Variable | int] | None = ()) -> None:
+        self._open = members is None
+        self._keys: list[str] | None = None
         self._excluded: frozenset[str] | None = None
         self._positions: list[int] | None = None
+        self._take(members or ())
+
+    def default_to(self, members: Iterable[tf.Variable | int]) -> None:
+        """Excludes these if no others were given."""
+        if self._open:
+            self._open = False
+            self._take(members)
 
     def bind(self, variables: Iterable[tf.Variable]) -> None:
         """Settles the positions of all members among the variables of the optimizer.
@@ -34,7 +42,20 @@ class Exclusion:
         Raises:
           ValueError: a position is beyond the end of `variables`.
         """
-        keys = [_key(variable) for variable in variables]
+        self._keys = [_key(variable) for variable in variables]
+        self._settle()
+
+    def _take(self, members: Iterable[tf.Variable | int]) -> None:
+        members = list(members)
+        if any(isinstance(member, str) for member in members):
+            raise TypeError("exclusions are variables or positions, not names")
+        self._given_positions = frozenset(m for m in members if isinstance(m, int))
+        self._given_keys = frozenset(_key(m) for m in members if not isinstance(m, int))
+        if self._keys is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        keys = self._keys or []
         if any(not 0 <= position < len(keys) for position in self._given_positions):
             raise ValueError(
                 f"positions {sorted(self._given_positions)} do not fit {len(keys)} variables"
@@ -54,12 +75,14 @@ class Exclusion:
             raise RuntimeError("an Exclusion must be bound before it is asked about variables")
         return _key(variable) in self._excluded
 
-    def positions(self) -> list[int]:
-        """Returns the members' positions, ascending.
+    def positions(self) -> list[int] | None:
+        """Returns the members' positions, ascending; None while the choice is open.
 
         Raises:
           ValueError: a member was given as an object and `bind` has not been called yet.
         """
+        if self._open:
+            return None
         if self._positions is not None:
             return list(self._positions)
         if self._given_keys:

@@ -34,7 +34,8 @@ class LARS(tf.keras.optimizers.Optimizer):
       nesterov: use Nesterov momentum.
       classic_momentum: scale by the learning rate before the momentum instead of after it.
       exclude_from_weight_decay: variables, or positions in the list of variables that the optimizer
-        is built with.
+        is built with. None means those that a model of this package names when it is compiled:
+        normalization and biases, as in the paper; and none of any other model's.
       exclude_from_layer_adaptation: likewise; their trust ratio is 1. None means the same variables
         as for the weight decay.
       name: the name of the optimizer.
@@ -49,7 +50,7 @@ class LARS(tf.keras.optimizers.Optimizer):
         trust_coefficient: float = 0.001,
         nesterov: bool = False,
         classic_momentum: bool = True,
-        exclude_from_weight_decay: Collection[tf.Variable | int] = (),
+        exclude_from_weight_decay: Collection[tf.Variable | int] | None = None,
         exclude_from_layer_adaptation: Collection[tf.Variable | int] | None = None,
         name: str = "LARS",
         **kwargs: Any,
@@ -81,6 +82,10 @@ class LARS(tf.keras.optimizers.Optimizer):
             for variable in var_list
         ]
         self._built = True
+
+    def exclude_by_default(self, variables: Collection[tf.Variable]) -> None:
+        """Excludes these from weight decay, if the constructor was not told which."""
+        self._not_decayed.default_to(variables)
 
     def exclude_from_weight_decay(
         self, var_list: Collection[tf.Variable] | None = None, var_names: None = None

@@ -9,9 +9,8 @@ from typing import Any
 
 from simclr_tf.augmentation import SimCLRViews, SupervisedView
 from simclr_tf.config import Config
-from simclr_tf.models import SupervisedHead
+from simclr_tf.models import SupervisedHead, build_encoder, build_projection_head
 from simclr_tf.optimizers.build import decays_weights
-from simclr_tf.training.build import build_encoder, build_projection_head
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.simclr import SimCLR
 
@@ -21,7 +20,7 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
     head = None
     if config.loss.lineareval_while_pretraining and num_classes is not None:
         head = SupervisedHead(num_classes)
-    model = SimCLR(
+    return SimCLR(
         *_build_parts(config),
         head,
         views=contrastive_views(config),
@@ -29,15 +28,13 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
         hidden_norm=config.loss.hidden_norm,
         **_decay(config),
     )
-    model.create_variables()
-    return model
 
 
 def build_classifier(config: Config, num_classes: int) -> Classifier:
     """Returns what fine-tuning trains."""
     asked = config.finetuning
     config.architecture.check_projection_selector(asked.ft_proj_selector)
-    model = Classifier(
+    return Classifier(
         *_build_parts(config),
         SupervisedHead(num_classes, zero_init=asked.zero_init_logits_layer),
         views=SupervisedView(config.data.image_size),
@@ -45,8 +42,6 @@ def build_classifier(config: Config, num_classes: int) -> Classifier:
         projection_selector=asked.ft_proj_selector,
         **_decay(config),
     )
-    model.create_variables()
-    return model
 
 
 def contrastive_views(config: Config) -> SimCLRViews:

@@ -131,12 +131,14 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
         return {}
+    views = model.views
+    assert views is not None  # `runs.networks` gives them
     batch = config.optimization.train_batch_size
     input_fn = data.train_input_fn(
         run.dataset,
         split=config.data.train_split,
         global_batch_size=batch,
-        transform=ViewPipeline(model.views, on_device=_augments_on_device(run)),
+        transform=ViewPipeline(views, on_device=_augments_on_device(run)),
         cache=config.data.cache_dataset,
         seed=config.task.seed,
         start_step=start.step,
@@ -151,7 +153,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         log_dir=f"{config.task.model_dir}/train" if workers.is_chief else None,
         every=plan.summary_steps,
         schedule=run.schedule,
-        images=_sample_views(run, model.views),
+        images=_sample_views(run, views),
     )
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
     preemption = Preemption(run.strategy, workers, start.state, start=start.step)

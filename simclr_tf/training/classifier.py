@@ -2,27 +2,74 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
 
+from simclr_tf.architecture import FREEZE_AFTER, Architecture
+from simclr_tf.bounds import check_argument
 from simclr_tf.distribution import replica_share
-from simclr_tf.models.supervised_head import SupervisedHead
-from simclr_tf.training.network import Network, accuracy, supervised_loss
+from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
+from simclr_tf.training.batches import as_dictionary, labels_of, make_views
+from simclr_tf.training.network import Network
+from simclr_tf.training.supervised import accuracy, supervised_loss
+
+if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
+    from simclr_tf.augmentation import Views
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class Classifier(Network):
     """Trains the supervised head and whatever part of the network is not frozen.
 
+        model = Classifier(pretrained.encoder, supervised_head=SupervisedHead(10),
+                           views=SupervisedView(32), train_after_block=4)
+
     Args:
+      encoder, weight_decay, decay_in_optimizer, seed: see `Network`. The encoder itself is frozen,
+        also where another model shares it.
+      projection_head: None leaves an encoder that is not an `Architecture` without one.
+      supervised_head: the classifier.
+      views: makes one view of each image, a `SupervisedView`.
+      projection_selector: which of the projection head's hidden vectors the supervised head reads
+        (reference flag `ft_proj_selector`); 0 is the features themselves.
       train_after_block: reference flag `fine_tune_after_block`: -1 trains everything, 0 all after
         the stem, 4 the supervised head only. Frozen parts keep weights and batch-norm statistics.
-      *args, **kwargs: of `Network`; the supervised head is required.
+        An encoder that is no ResNet of this package knows -1 and 4.
     """
 
     supervised_head: SupervisedHead
 
-    def __init__(self, *args, train_after_block: int = -1, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.encoder.freeze(train_after_block)
+    def __init__(
+        self,
+        encoder: Architecture | tf.keras.Model,
+        projection_head: ProjectionHead | None = None,
+        supervised_head: SupervisedHead | None = None,
+        *,
+        views: Views | None = None,
+        projection_selector: int = 0,
+        train_after_block: int = -1,
+        weight_decay: float = 0.0,
+        decay_in_optimizer: bool = False,
+        seed: int = 0,
+    ) -> None:
+        check_argument("train_after_block", train_after_block, FREEZE_AFTER, whole=True)
+        if supervised_head is None:
+            raise ValueError("supervised_head=None; give a classifier its SupervisedHead(classes)")
+        if projection_head is None and not isinstance(encoder, Architecture):
+            projection_head = ProjectionHead("none")
+        super().__init__(
+            encoder,
+            projection_head,
+            supervised_head,
+            views=views,
+            projection_selector=projection_selector,
+            weight_decay=weight_decay,
+            decay_in_optimizer=decay_in_optimizer,
+            seed=seed,
+        )
+        self.train_after_block = train_after_block
+        encoders.freeze(self.encoder, train_after_block)
         # Layers behind the one that the classifier reads get no gradient; frozen, their batch-norm
         # statistics stay too.
         layers = self.projection_head.layers
@@ -33,31 +80,35 @@ class Classifier(Network):
         self.train_metrics = {name: tf.keras.metrics.Mean(f"train/{name}") for name in names}
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, batch: Any) -> dict[str, tf.Tensor]:
         """One optimizer step.
 
         Args:
-          batch: `label` int64 [batch] and what `finish_views` turns into float32
-            [batch, h, w, 3] in [0, 1].
+          batch: images, or what was made of them already, and labels; see `as_dictionary`.
 
         Returns:
           Means since the metrics were last reset.
         """
-        images = self.finish_views(batch)
+        batch = as_dictionary(batch)
+        labels = labels_of(batch)
+        images = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
         with tf.GradientTape() as tape:
-            features = self.encoder(images, training=True)
+            features = encoders.endpoints(self.encoder, images, training=True)["final_avg_pool"]
             hidden = self.projection_head(features, training=True)
             logits = self.supervised_head(hidden[self.projection_selector])
-            classification = supervised_loss(batch["label"], logits)
+            classification = supervised_loss(labels, logits)
             decay = self.penalty()
             loss = classification + decay
-            share = loss * replica_share(tf.shape(batch["label"])[0])
+            share = loss * replica_share(tf.shape(labels)[0])
         self.apply_loss(tape, share)
         for name, value in {
             "total_loss": loss,
             "weight_decay": decay,
             "supervised_loss": classification,
-            "supervised_acc": accuracy(batch["label"], logits),
+            "supervised_acc": accuracy(labels, logits),
         }.items():
             self.train_metrics[name].update_state(value)
         return {name: metric.result() for name, metric in self.train_metrics.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "train_after_block": self.train_after_block}

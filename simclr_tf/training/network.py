@@ -2,79 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from simclr_tf.models.projection_head import ProjectionHead
-from simclr_tf.models.resnet import ResNet
-from simclr_tf.models.supervised_head import SupervisedHead
-from simclr_tf.models.variables import normalization_and_bias_variables
+from simclr_tf.architecture import Architecture
+from simclr_tf.bounds import SEED, Range, check_argument
+from simclr_tf.models import (
+    ProjectionHead,
+    ResNet,
+    SupervisedHead,
+    build_encoder,
+    build_projection_head,
+    encoders,
+    normalization_and_bias_variables,
+)
+from simclr_tf.models.precision import under_policy
 from simclr_tf.optimizers import l2_penalty
+from simclr_tf.training.batches import as_dictionary, labels_of, prepare
+
+if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
+    from simclr_tf.augmentation import Views
+
+_SERIALIZED = ("encoder", "projection_head", "supervised_head", "views")
+_COMPILED = ("optimizer", "jit_compile", "steps_per_execution", "run_eagerly")
 
 
+@tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class Network(tf.keras.Model):
     """An encoder f, a projection head g and, where there are labels, a supervised head.
 
-    Subclasses train it; this class holds the parts and evaluates the supervised head. Their
-    training step calls `finish_views` on a batch, which may be set to make the views on the device.
+    Subclasses train it; this class holds the parts and evaluates the supervised head. All variables
+    exist once it is constructed.
 
     Args:
-      encoder: images float [batch, h, w, 3] in [0, 1] -> features h [batch, dim].
-      projection_head: features -> list of hidden vectors, the projection z last.
+      encoder: what to build; or any Keras model, images float [batch, h, w, 3] in [0, 1] ->
+        features h [batch, dim], or [batch, height, width, channels], which is averaged over space.
+      projection_head: features -> list of hidden vectors, the projection z last. None makes the one
+        of the architecture, or of SimCLRv2 on top of any other encoder.
       supervised_head: features or a hidden vector of the projection head -> logits, or None.
+      views: makes the views of a batch of images. Without, batches hold `views` that are made.
       projection_selector: which of the projection head's hidden vectors the supervised head reads
         (reference flag `ft_proj_selector`); 0 is the features themselves.
-      weight_decay: factor of the L2 penalty on `penalized` variables.
+      weight_decay: factor of the L2 penalty on the weights that the loss decays.
       decay_in_optimizer: whether the optimizer itself decays weights (LARS, LAMB, AdamW). The loss
-        then penalises the supervised head's kernel only, which those optimizers leave alone.
+        then penalizes the supervised head's kernel only, which those optimizers leave alone.
+      seed: of the views of images that come without seeds.
+
+    Raises:
+      TypeError, ValueError: an argument cannot be.
     """
 
     def __init__(
         self,
-        encoder: ResNet,
-        projection_head: ProjectionHead,
-        supervised_head: SupervisedHead | None,
+        encoder: Architecture | tf.keras.Model,
+        projection_head: ProjectionHead | None = None,
+        supervised_head: SupervisedHead | None = None,
         *,
+        views: Views | None = None,
         projection_selector: int = 0,
         weight_decay: float = 0.0,
         decay_in_optimizer: bool = False,
-    ):
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.projection_head = projection_head
+        check_argument("weight_decay", weight_decay, Range(0.0))
+        check_argument("seed", seed, SEED, whole=True)
+        self.encoder, self.projection_head = _parts(encoder, projection_head)
         self.supervised_head = supervised_head
+        self.views = views
+        layers = Range(-1, self.projection_head.num_layers)
+        check_argument("projection_selector", projection_selector, layers, whole=True)
         self.projection_selector = projection_selector
         self.weight_decay = weight_decay
         self.decay_in_optimizer = decay_in_optimizer
+        self.seed = seed
         # What a step returns are metrics' results, of all replicas already. Keras would add them up
         # over machines once more.
         self.distribute_reduction_method = "first"
-        self.finish_views: Callable[[dict[str, tf.Tensor]], tf.Tensor] = _made_on_the_host
         self.top_1 = tf.keras.metrics.SparseCategoricalAccuracy("eval/label_top_1_accuracy")
         self.top_5 = tf.keras.metrics.SparseTopKCategoricalAccuracy(5, "eval/label_top_5_accuracy")
+        size = 32  # of a ResNet no variable depends on the images' size, and these are soon done
+        if views is not None and not isinstance(self.encoder, ResNet):
+            size = views.image_size
+        self(tf.zeros([1, size, size, 3]), training=False)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
         """Returns the encoder's endpoints, `proj_head_input`, `proj_head_output`, `logits_sup`.
 
         Args:
           images: float [batch, h, w, 3] in [0, 1].
-          training: whether batch normalisation uses, and updates from, the batch's statistics.
+          training: whether batch normalization uses, and updates from, the batch's statistics.
         """
-        outputs = self.encoder.endpoints(images, training=training)
+        outputs = encoders.endpoints(self.encoder, images, training=training)
         hidden = self.projection_head(outputs["final_avg_pool"], training=training)
         outputs["proj_head_input"] = hidden[0]
         outputs["proj_head_output"] = hidden[-1]
         if self.supervised_head is not None:
             outputs["logits_sup"] = self.supervised_head(hidden[self.projection_selector])
         return outputs
-
-    def create_variables(self) -> None:
-        """Creates all variables, by running a small black image through every part.
-
-        None of them depends on the image's size.
-        """
-        self(tf.zeros([1, 32, 32, 3]), training=False)
 
     @property
     def parts(self) -> dict[str, tf.keras.layers.Layer]:
@@ -96,13 +123,90 @@ class Network(tf.keras.Model):
         return [*normalization_and_bias_variables(self), *head]
 
     def penalty(self) -> tf.Tensor:
-        """L2 penalty that the loss adds, a float32 scalar (reference: add_weight_decay)."""
+        """Returns what the loss adds for weights, a float32 scalar.
+
+        That is the L2 penalty (reference: add_weight_decay), and what layers of the user's own
+        have in their `losses`, as their kernel regularizers.
+        """
+        own = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
         if self.weight_decay == 0:
-            return tf.constant(0.0)
+            return own
         head = self.supervised_head.trainable_variables if self.supervised_head else []
         candidates = head if self.decay_in_optimizer else self.trainable_variables
         skipped = _ids(normalization_and_bias_variables(self))
-        return l2_penalty([v for v in candidates if id(v) not in skipped], self.weight_decay)
+        return own + l2_penalty([v for v in candidates if id(v) not in skipped], self.weight_decay)
+
+    def compile(
+        self,
+        optimizer: str | tf.keras.optimizers.Optimizer = "rmsprop",
+        *,
+        jit_compile: bool | None = None,
+        steps_per_execution: int | None = None,
+        run_eagerly: bool | None = None,
+    ) -> None:
+        """Gives the network its optimizer; the loss is its own.
+
+        An optimizer of this package that was not told which variables to exclude from weight decay
+        and layer adaptation excludes `undecayed`, as the paper does. Freeze layers before.
+
+        Args:
+          optimizer: a Keras optimizer or its name. Keras's default will do to evaluate.
+          jit_compile: as for any Keras model.
+          steps_per_execution: as for any Keras model.
+          run_eagerly: as for any Keras model.
+
+        Raises:
+          ValueError: under mixed_float16, since the loss is not scaled here.
+        """
+        super().compile(
+            optimizer=optimizer,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+            raise ValueError("mixed_float16 needs a scaled loss; use the policy mixed_bfloat16")
+        if hasattr(self.optimizer, "exclude_by_default"):
+            self.optimizer.exclude_by_default(self.undecayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, the parts as Keras serializes them."""
+        parts = {name: getattr(self, name) for name in _SERIALIZED}
+        return {
+            **{name: tf.keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+            "projection_selector": self.projection_selector,
+            "weight_decay": self.weight_decay,
+            "decay_in_optimizer": self.decay_in_optimizer,
+            "seed": self.seed,
+            "dtype": self.dtype_policy.name,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Network:
+        """Returns what `get_config` was asked of, with new weights."""
+        deserialize = tf.keras.saving.deserialize_keras_object
+        parts = {name: deserialize(config[name], custom_objects) for name in _SERIALIZED}
+        config = {**config, **parts}
+        with under_policy(config.pop("dtype")):
+            return cls(**config)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, for `.keras` files."""
+        self._build_optimizer()
+        config = super().get_compile_config() or {}
+        return {name: config[name] for name in _COMPILED if name in config}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the network was that the file holds."""
+        self.compile(**tf.keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
+        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
+        if hasattr(self.optimizer, "build"):  # tensorflow-addons' do so at the first step
+            self.optimizer.build(self.trainable_variables)
 
     def apply_loss(self, tape: tf.GradientTape, share: tf.Tensor) -> None:
         """Takes one optimizer step.
@@ -116,35 +220,43 @@ class Network(tf.keras.Model):
         self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Counts top-1 and top-5 hits; rows of weight 0 are padding and count nowhere."""
-        logits = self(batch["image"], training=False)["logits_sup"]
+    def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
+        """Counts top-1 and top-5 hits of the supervised head.
+
+        Args:
+          batch: images and labels, see `as_dictionary`. Where it has a `weight`, which is 0 of rows
+            that are padding, the images are prepared already: float [batch, h, w, 3] in [0, 1].
+        """
+        batch = as_dictionary(batch)
+        if self.supervised_head is None:
+            raise ValueError("supervised_head is None, so there is no classifier to evaluate")
+        weight = batch.get("weight")
+        images = prepare(self.views, batch["images"]) if weight is None else batch["images"]
+        logits = self(images, training=False)["logits_sup"]
         for metric in (self.top_1, self.top_5):
-            metric.update_state(batch["label"], logits, sample_weight=batch["weight"])
+            metric.update_state(labels_of(batch), logits, sample_weight=weight)
         return {metric.name: metric.result() for metric in (self.top_1, self.top_5)}
 
-
-def _made_on_the_host(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    return batch["views"]
-
-
-def supervised_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy over this replica's examples.
-
-    Args:
-      labels: int64 [batch].
-      logits: [batch, classes].
-    """
-    logits = tf.cast(logits, tf.float32)
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    )
+    @tf.autograph.experimental.do_not_convert
+    def predict_step(self, batch: Any) -> tf.Tensor:
+        """Returns the features h, float32 [batch, dim], of a batch of images."""
+        images = prepare(self.views, as_dictionary(batch)["images"])
+        return tf.cast(self(images, training=False)["final_avg_pool"], tf.float32)
 
 
-def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Share of examples whose largest logit is the label's, float32."""
-    hits = tf.equal(labels, tf.argmax(logits, axis=-1))
-    return tf.reduce_mean(tf.cast(hits, tf.float32))
+def _parts(
+    encoder: Architecture | tf.keras.Model, projection_head: ProjectionHead | None
+) -> tuple[tf.keras.Model, ProjectionHead]:
+    """Builds what was described and what was left out."""
+    if isinstance(encoder, Architecture):
+        encoder.check()
+        return build_encoder(encoder), projection_head or build_projection_head(encoder)
+    if not isinstance(encoder, tf.keras.layers.Layer):
+        raise TypeError(
+            f"encoder={encoder!r} is neither an Architecture nor a tf.keras model (of Keras 2, "
+            "which `import simclr_tf` chooses where it comes first)"
+        )
+    return encoder, projection_head or ProjectionHead()
 
 
 def _ids(variables: Iterable[tf.Variable]) -> set[int]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.checkpoints import TrainingState
 from simclr_tf.distribution import Workers, sum_over_workers
 from simclr_tf.errors import Preempted
+from simclr_tf.training.training_state import TrainingState
 
 
 class Preemption(tf.keras.callbacks.Callback):
@@ -33,7 +33,7 @@ class Preemption(tf.keras.callbacks.Callback):
         state: TrainingState,
         *,
         start: int,
-    ):
+    ) -> None:
         super().__init__()
         self._strategy, self._workers = strategy, workers
         self._state, self._start = state, start

@@ -59,6 +59,6 @@ class TrainingState:
         except (*UNREADABLE, AssertionError) as error:
             raise UserError(
                 f"checkpoint {path} cannot be restored ({first_line(error)}); remove it to go on "
-                "from an earlier one, or give another --model_dir"
+                "from an earlier one, or give another `model_dir`"
             ) from None
         return int(self._step)

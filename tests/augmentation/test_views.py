@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf import augmentation
-from simclr_tf.augmentation import SimCLRViews, SupervisedView, stateless
+from simclr_tf import augmentation, stateless
+from simclr_tf.augmentation import SimCLRViews, SupervisedView, ViewPipeline
 
 ATOL = 2e-5
 
@@ -59,9 +61,9 @@ def test_both_views_are_drawn_independently(seeds):
 def test_switches_drop_layers(strength, use_blur):
     layers = SimCLRViews(32, color_jitter_strength=strength, use_blur=use_blur).distortions
     names = [type(layer).__name__ for layer in layers]
-    colour = ["RandomColorJitter", "RandomGrayscale"] if strength else []
+    color = ["RandomColorJitter", "RandomGrayscale"] if strength else []
     blur = ["RandomGaussianBlur"] if use_blur else []
-    assert names == [*colour, *blur]
+    assert names == [*color, *blur]
 
 
 def test_value_range_only_scales(images, seeds):
@@ -87,7 +89,7 @@ def test_batches_order_and_compilation_do_not_matter(images, seeds):
         np.testing.assert_allclose(output, eager, atol=ATOL)
 
 
-def test_supervised_view_is_the_first_view_without_colour(images, seeds):
+def test_supervised_view_is_the_first_view_without_color(images, seeds):
     view = SupervisedView(24)(images(6, 32, 28), seeds(6))
     assert view.shape == [6, 24, 24, 3]
     pair = SimCLRViews(24, color_jitter_strength=0, use_blur=False)(images(6, 32, 28), seeds(6))
@@ -108,16 +110,73 @@ def test_one_image_equals_a_batch(images, seeds, shape):
 
 
 @pytest.mark.parametrize("make", [SimCLRViews, SupervisedView])
-def test_cropped_here_and_distorted_there(images, seeds, make):
+def test_cropped_here_and_finished_there(images, seeds, make):
     """What a host ships to an accelerator is rounded to bytes, and nothing else differs."""
     given, given_seeds, views = images(16, 50, 40), tf.constant(seeds(16)), make(24)
     crops = tf.stack([views.crop_one(tf.constant(i), s) for i, s in zip(given, given_seeds)])
     assert crops.dtype == tf.uint8
-    output, expected = views.distort(crops, given_seeds), views(given, given_seeds)
+    output, expected = views.from_crops(crops, given_seeds), views(given, given_seeds)
     assert output.shape == expected.shape
     # Jitter may stretch half a step of rounding by its factors.
     np.testing.assert_allclose(output, expected, atol=4 / 255)
     assert np.abs(output - expected).mean() < 0.5 / 255
+
+
+@pytest.mark.parametrize("on_device", [False, True], ids=["host", "device"])
+def test_host_and_step_make_the_views_together(images, seeds, on_device):
+    given, given_seeds = images(6, 50, 40), tf.constant(seeds(6))
+    views = SimCLRViews(24, color_jitter_strength=0, use_blur=False)
+    pipeline, expected = ViewPipeline(views, on_device=on_device), views(given, given_seeds)
+    batch = pipeline.prepare(tf.constant(given), given_seeds)
+    assert set(batch) == ({"images", "seeds"} if on_device else {"views"})
+    np.testing.assert_allclose(views.finish(batch), expected, atol=ATOL)
+    one_by_one = [pipeline.prepare_one(tf.constant(i), s) for i, s in zip(given, given_seeds)]
+    batch = {name: tf.stack([one[name] for one in one_by_one]) for name in one_by_one[0]}
+    assert set(batch) == ({"crops", "seeds"} if on_device else {"views"})
+    atol = 0.5 / 255 + ATOL if on_device else ATOL  # crops are shipped as bytes
+    np.testing.assert_allclose(views.finish(batch), expected, atol=atol)
+
+
+CONFIGURED = {
+    "plain": SimCLRViews(8),
+    "all": SimCLRViews(9, color_jitter_strength=0.5, use_blur=False, value_range=(-1, 1)),
+    "numpy": SimCLRViews(9, color_jitter_strength=np.float32(0.5)),
+    "supervised": SupervisedView(8, value_range=(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_config_round_trip(images, seeds, name):
+    """As a `.keras` file of a model that holds views needs it: through JSON, by registered name."""
+    views = CONFIGURED[name]
+    stored = json.dumps(tf.keras.utils.serialize_keras_object(views))
+    copy = tf.keras.utils.deserialize_keras_object(json.loads(stored))
+    assert type(copy) is type(views)
+    assert copy.get_config() == views.get_config()
+    given = images(4, 12, 10) / 255
+    np.testing.assert_array_equal(copy(given, seeds(4)), views(given, seeds(4)))
+
+
+@pytest.mark.parametrize("strength", [-0.1, 2.6, np.nan])
+def test_strengths_out_of_bounds_are_refused(strength):
+    with pytest.raises(ValueError, match="color_jitter_strength must be 0 to 2.5, got"):
+        SimCLRViews(8, color_jitter_strength=strength)
+    with pytest.raises(ValueError, match="^strength must be 0 to 2.5, got"):
+        augmentation.RandomColorJitter((0, 1), strength=strength)
+
+
+@pytest.mark.parametrize("make", [SimCLRViews, SupervisedView])
+@pytest.mark.parametrize("shape", [(1, 1), (40, 30)])
+def test_views_of_one_pixel(images, seeds, make, shape):
+    given = np.repeat(images(6, 2, 2)[:, :1, :1], shape[0], axis=1).repeat(shape[1], axis=2)
+    given_seeds, views = tf.constant(seeds(6)), make(1)
+    output = views(given, given_seeds)
+    assert output.shape == ([6, 2, 1, 1, 3] if make is SimCLRViews else [6, 1, 1, 3])
+    for index in range(6):
+        one = views.of_one(tf.constant(given[index]), given_seeds[index])
+        np.testing.assert_allclose(one, output[index], atol=ATOL)
+    if make is SupervisedView:  # of images of one color
+        np.testing.assert_allclose(output, given[:, :1, :1] / 255, atol=ATOL)
 
 
 def test_both_sizes_compile_without_a_callback_to_the_host(images, seeds):

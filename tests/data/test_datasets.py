@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import time
@@ -14,19 +15,25 @@ import tensorflow_datasets as tfds
 
 from simclr_tf import data
 from simclr_tf.data import digits, preparation
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError, print_error
 
 
 def fail(name: str, data_dir: os.PathLike[str]) -> str:
-    """Returns the message of the UserError that loading raises, quickly and on one line."""
+    """Returns what a command prints of the error that loading raises, quickly and on one line."""
     start = time.monotonic()
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SettingError) as caught:
         data.load(name, data_dir=data_dir)
     assert time.monotonic() - start < 10
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith("--dataset")
-    return message
+    assert "\n" not in str(caught.value)
+    assert (caught.value.field, caught.value.value) == ("dataset", name or None)
+    return printed(caught.value)
+
+
+def printed(error: Exception) -> str:
+    """Returns the line that a command prints."""
+    file = io.StringIO()
+    assert print_error(error, file) == 2
+    return file.getvalue().removesuffix("\n")
 
 
 @pytest.fixture
@@ -79,17 +86,18 @@ def test_splits(load_made, split, count):
     ],
 )
 def test_bad_splits(load_made, split, reason):
-    with pytest.raises(UserError) as caught:
-        load_made("digits").check_split(split, flag="--eval_split")
+    with pytest.raises(SettingError) as caught:
+        load_made("digits").check_split(split, field="eval_split")
     message = str(caught.value)
-    assert message.startswith(f"--eval_split={split}")
+    assert (caught.value.field, caught.value.value) == ("eval_split", split)
+    assert message.startswith(f"`eval_split={split}`")
     assert reason in message
     assert message.endswith("digits has train (1,442), test (355)")
     assert "\n" not in message
 
 
 def test_bad_split_in_num_examples(load_made):
-    with pytest.raises(UserError, match="trian"):
+    with pytest.raises(SettingError, match="trian"):
         load_made("digits").num_examples("trian")
 
 
@@ -148,7 +156,9 @@ def test_missing_file(tmp_path, data_dir):
     next(tmp_path.glob("digits/*/*train*")).unlink()
     dataset = data.load("digits", data_dir=tmp_path)
     dataset.check_split("test")
-    with pytest.raises(UserError, match="digits-train.* is missing from .*copy the folder again"):
+    with pytest.raises(
+        SettingError, match="digits-train.* is missing from .*copy the folder again"
+    ):
         dataset.check_split("train")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simclr_tf import data
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 
 def run(dataset, contexts, pipelines: int = 1, replicas: int = 1, **kwargs):
@@ -94,9 +94,9 @@ def test_eval_steps():
 
 
 def test_indivisible_batch_and_bad_split(load_made, contexts):
-    with pytest.raises(UserError, match="--eval_batch_size=10 .* multiple of 4"):
+    with pytest.raises(SettingError, match="`eval_batch_size=10` .* multiple of 4"):
         run(load_made("digits"), contexts, 1, 4, global_batch_size=10)
-    with pytest.raises(UserError, match="--eval_split=validation: .*test"):
+    with pytest.raises(SettingError, match="`eval_split=validation`: .*test"):
         run(load_made("digits"), contexts, split="validation", global_batch_size=10)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from simclr_tf import data
 from simclr_tf.data import folder_files
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError, UserError
 
 COUNT = 40
 
@@ -86,10 +86,10 @@ def test_what_a_folder_is(pictures):
 
 @pytest.mark.parametrize("split", ["test", "train[:0]", "train[:", "all[:10%]", "train[999:]"])
 def test_bad_splits_say_what_there_is(pictures, split):
-    with pytest.raises(UserError) as caught:
-        load(pictures).check_split(split, flag="--eval_split")
+    with pytest.raises(SettingError) as caught:
+        load(pictures).check_split(split, field="eval_split")
     message = str(caught.value)
-    assert message.startswith(f"--eval_split={split}")
+    assert (caught.value.field, caught.value.value) == ("eval_split", split)
     assert f"folder:{pictures} has train (" in message
     assert "validation (" in message
     assert "\n" not in message
@@ -130,7 +130,7 @@ def test_no_pictures(tmp_path):
         (tmp_path / "notes.txt", "is a file"),
         ("", "names no folder"),
     ]:
-        with pytest.raises(UserError, match=f"^--dataset=folder:.*{reason}.*; [^\n]*$"):
+        with pytest.raises(SettingError, match=f"^`dataset=folder:.*`:? .*{reason}.*; [^\n]*$"):
             load(root)
 
 
@@ -160,14 +160,14 @@ def test_labels_from_folders(pictures):
     np.testing.assert_array_equal(rows[:, 1], rows[:, 0] % 2)
     assert set(train(load(pictures), 5)[:, 1]) == {-1}
     draw(pictures / "0.png", 3)
-    with pytest.raises(UserError, match="--folder_labels=folders: 0.png has no label, 1 of 41"):
+    with pytest.raises(SettingError, match="`folder_labels=folders`: 0.png has no label, 1 of 41"):
         load(pictures, "folders").check_labels("all")
 
 
 def test_no_labels(pictures, tmp_path):
-    with pytest.raises(UserError, match="no class labels; .*--folder_labels=folders"):
+    with pytest.raises(SettingError, match="no class labels; .*`folder_labels=folders`"):
         load(pictures).check_labels("train")
-    with pytest.raises(UserError, match="none in a folder below it"):
+    with pytest.raises(SettingError, match="none in a folder below it"):
         load(pictures / "odd", "folders")
 
 
@@ -183,7 +183,7 @@ def test_labels_from_csv(pictures, tmp_path):
     np.testing.assert_array_equal(shown[:, 1], shown[:, 0] % 3)
     file.write_text("path,label\n" + "\n".join(rows[1:]))
     with pytest.raises(
-        UserError, match="labels.csv: even/00.PNG has no label, 1 of 40 .*add a row"
+        SettingError, match="labels.csv`: even/00.PNG has no label, 1 of 40 .*add a row"
     ):
         load(pictures, file).check_labels("all")
 
@@ -207,7 +207,7 @@ def test_bad_csv_is_one_line(pictures, tmp_path, content, reason):
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
         load(pictures, file)
-    assert str(caught.value).startswith(f"--folder_labels={file}")
+    assert str(caught.value).startswith(f"`folder_labels={file}`")
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -279,7 +279,7 @@ def test_fail_stops_with_the_file(pictures, tmp_path):
     spoil(pictures)
     dataset = load(pictures, on_bad_image="fail")
     with (
-        pytest.raises(UserError, match=f"^--on_bad_image=fail: {pictures}/.*: .*; [^\n]*$"),
+        pytest.raises(SettingError, match=f"^`on_bad_image=fail`: {pictures}/.*: .*; [^\n]*$"),
         dataset.report_bad_images(str(tmp_path / "run")),
     ):
         train(dataset, 10)
@@ -290,7 +290,7 @@ def test_all_bad(pictures, tmp_path):
         path.write_bytes(b"")
     dataset = load(pictures)
     with (
-        pytest.raises(UserError, match="none of the 40 files of all can be read"),
+        pytest.raises(SettingError, match="none of the 40 files of all can be read"),
         dataset.report_bad_images(str(tmp_path)),
     ):
         train(dataset, 1)

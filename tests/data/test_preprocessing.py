@@ -53,6 +53,9 @@ def random_image(height: int, width: int, channels: int = 3) -> np.ndarray:
         (20, 41, 32),
         (64, 64, 24),
         (7, 9, 64),
+        (8, 8, 1),
+        (1, 1, 1),
+        (1, 9, 33),
     ],
 )
 def test_eval_is_crop_and_bicubic_resize(height, width, size):

@@ -12,7 +12,7 @@ import tensorflow as tf  # isort: skip
 from simclr_tf import data
 from simclr_tf.augmentation import SimCLRViews, ViewPipeline
 from simclr_tf.data import reading, train_pipeline
-from simclr_tf.errors import UserError
+from simclr_tf.errors import SettingError
 
 BOTH = pytest.mark.parametrize("cache", [False, True], ids=["uncached", "cached"])
 # One size in one file, one size in five files, and different sizes.
@@ -205,11 +205,11 @@ def test_default_shuffle_buffer():
 
 def test_errors(load_made, contexts):
     dataset = load_made("made_varied_grey")
-    with pytest.raises(UserError, match="--train_batch_size=6 .* multiple of 4"):
+    with pytest.raises(SettingError, match="`train_batch_size=6` .* multiple of 4"):
         run(dataset, contexts(1, 4)[0])
-    with pytest.raises(UserError, match=r"--train_split=train\[:1\] .* 2 hosts"):
+    with pytest.raises(SettingError, match=r"`train_split=train\[:1\]` .* 2 hosts"):
         run(dataset, contexts(2, 2)[1], split="train[:1]")
-    with pytest.raises(UserError, match="--train_split=test: .*train"):
+    with pytest.raises(SettingError, match="`train_split=test`: .*train"):
         run(dataset, split="test")
 
 

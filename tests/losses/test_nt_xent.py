@@ -11,7 +11,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
-from simclr_tf.losses import nt_xent
+from simclr_tf.losses import NTXent, nt_xent
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "numerics.json").read_text())
 CASES = GOLDEN["ntxent"]["cases"]
@@ -165,3 +165,46 @@ def test_refuses_a_temperature_that_is_not_positive(temperature):
 def test_refuses_what_is_not_two_views(shape):
     with pytest.raises(ValueError, match="2 \\* pairs"):
         nt_xent(np.ones(shape, np.float32), temperature=1.0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"pairs{case['pairs']}")
+def test_keras_loss_equals_the_function(case):
+    first, second = np.split(golden_hidden(case["pairs"], case["dim"], case["k"]), 2)
+    arguments = {"temperature": case["temperature"], "hidden_norm": case["hidden_norm"]}
+    loss = NTXent(**arguments)
+    expected, gradient = loss_and_gradient(np.concatenate([first, second]), **arguments)
+    views = tf.constant(first), tf.constant(second)
+    with tf.GradientTape() as tape:
+        tape.watch(views)
+        value = loss(*views)
+    np.testing.assert_allclose(value, expected.loss, rtol=1e-6)
+    np.testing.assert_allclose(tf.concat(tape.gradient(value, views), 0), gradient, atol=1e-6)
+    np.testing.assert_allclose(loss(*reversed(views)), value, rtol=1e-6)
+    pairs = NTXent(**arguments, reduction="none")(*views)
+    assert pairs.shape == [case["pairs"]]
+    np.testing.assert_allclose(np.mean(pairs), value, rtol=1e-6)
+
+
+def test_keras_loss_trains_a_compiled_model():
+    """As any loss of Keras: the targets are the projections of the other view."""
+    views = np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32)
+    model = tf.keras.Sequential([tf.keras.layers.Dense(4, use_bias=False)])
+    model.compile(tf.keras.optimizers.SGD(0.0), NTXent(temperature=0.5))
+    history = model.fit(views, views[:, :4], batch_size=16, verbose=0).history
+    expected = nt_xent(tf.concat([views[:, :4], model(views)], 0), temperature=0.5).loss
+    np.testing.assert_allclose(history["loss"], [expected], rtol=1e-6)
+
+
+def test_keras_loss_comes_back_from_its_config():
+    loss = NTXent(temperature=0.3, hidden_norm=False, reduction="sum", name="mine")
+    copy = tf.keras.losses.deserialize(json.loads(json.dumps(tf.keras.losses.serialize(loss))))
+    assert type(copy) is NTXent
+    assert copy.get_config() == loss.get_config()
+    assert copy.get_config()["temperature"] == 0.3
+
+
+def test_keras_loss_refuses_what_is_not_two_views_and_a_bad_temperature():
+    with pytest.raises(ValueError, match="two views"):
+        NTXent()(np.zeros(4), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"temperature=0 must be above 0"):
+        NTXent(temperature=0)

@@ -107,9 +107,14 @@ def test_mixed_bfloat16_is_close_to_float32():
 
 
 @pytest.mark.parametrize(
-    ("mode", "arguments"),
-    [("cubic", {}), ("nonlinear", {"num_layers": 0}), ("linear", {"out_dim": 0})],
+    ("mode", "arguments", "message"),
+    [
+        ("cubic", {}, "mode='cubic' must be one of none, linear, nonlinear"),
+        ("nonlinear", {"num_layers": 0}, "num_layers=0 must be a whole number, 1 to 64"),
+        ("nonlinear", {"num_layers": 2.5}, "num_layers=2.5 must be a whole number, 1 to 64"),
+        ("linear", {"out_dim": 0}, "out_dim=0 must be a whole number, 1 to 65,536"),
+    ],
 )
-def test_bad_arguments_are_refused(mode, arguments):
-    with pytest.raises(ValueError, match="cubic|num_layers|out_dim"):
+def test_bad_arguments_are_refused(mode, arguments, message):
+    with pytest.raises(ValueError, match=message):
         ProjectionHead(mode, **arguments)

@@ -14,7 +14,9 @@ import simclr_tf  # noqa: F401  (chooses Keras 2)
 
 import tensorflow as tf  # isort: skip
 
+from simclr_tf.architecture import RESNET_DEPTHS
 from simclr_tf.models import ResNet
+from simclr_tf.models.resnet import LAYOUTS
 from tests.conftest import call_in_graph
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "architectures.json").read_text())
@@ -178,7 +180,7 @@ def test_odd_sizes_work(size):
 
 
 @pytest.mark.parametrize(
-    ("multiplier", "stem"), [(0.25, 16), (0.5, 32), (1 / 3, 21), (0.001, 1), (1.5, 96)]
+    ("multiplier", "stem"), [(0.25, 16), (0.5, 32), (1 / 3, 21), (0.02, 1), (1.5, 96)]
 )
 def test_fractional_widths_are_rounded_to_whole_channels(multiplier, stem):
     encoder = ResNet(18, width_multiplier=multiplier, cifar_stem=True)
@@ -203,13 +205,18 @@ def test_blocks_start_as_identities(depth, per_block):
     assert not any(layer.relu for layer in zero)
 
 
+def test_every_depth_that_an_architecture_may_have_is_laid_out():
+    assert tuple(LAYOUTS) == RESNET_DEPTHS
+
+
 @pytest.mark.parametrize(
     ("depth", "arguments", "message"),
     [
-        (20, {}, r"one of \[18, 34, 50, 101, 152, 200\], got 20"),
-        (18, {"width_multiplier": 0}, "width_multiplier"),
-        (18, {"sk_ratio": -0.1}, "sk_ratio"),
-        (18, {"se_ratio": 2.0}, "se_ratio"),
+        (20, {}, "depth=20 must be one of 18, 34, 50, 101, 152, 200"),
+        (18, {"width_multiplier": 0}, "width_multiplier=0 must be 0.015625 to 100"),
+        (18, {"width_multiplier": 0.001}, "width_multiplier=0.001 must be 0.015625 to 100"),
+        (18, {"sk_ratio": -0.1}, "sk_ratio=-0.1 must be 0"),
+        (18, {"se_ratio": 2.0}, "se_ratio=2.0 must be 0"),
     ],
 )
 def test_bad_arguments_are_named(depth, arguments, message):

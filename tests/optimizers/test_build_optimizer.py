@@ -10,12 +10,12 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf import compat
-from simclr_tf.errors import UserError
+from simclr_tf.bounds import OPTIMIZERS
+from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import LARS, WarmUpCosine, build_optimizer
-from simclr_tf.optimizers.build import NAMES
 
 HAS_ADDONS = compat.addons() is not None
-AVAILABLE = [name for name in NAMES if HAS_ADDONS or name != "lamb"]
+AVAILABLE = [name for name in OPTIMIZERS.values if HAS_ADDONS or name != "lamb"]
 needs_addons = pytest.mark.skipif(not HAS_ADDONS, reason="tensorflow-addons does not exist here")
 
 
@@ -136,6 +136,18 @@ def test_addons_config_without_positions_is_refused(name):
         build(name, namesakes()).get_config()
 
 
+@needs_addons
+def test_addons_leave_the_choice_to_the_model_only_where_nothing_was_chosen():
+    from simclr_tf.optimizers.addons_optimizers import LAMB
+
+    for chosen, expected in ((None, [1]), ([0], [0]), ([], [])):
+        variables = namesakes()
+        optimizer = LAMB(learning_rate=0.1, weight_decay=0.5, exclude=chosen)
+        optimizer.exclude_by_default([variables[1]])
+        optimizer.apply_gradients([(tf.ones(2), variable) for variable in variables])
+        assert optimizer.get_config()["exclude"] == expected
+
+
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_first_step_of_a_warm_up_moves_nothing_and_the_second_does(name):
     variables = namesakes()
@@ -189,10 +201,11 @@ def test_trains_a_model_with_its_own_train_step(name):
 
 @pytest.mark.skipif(HAS_ADDONS, reason="tensorflow-addons exists here")
 def test_lamb_without_addons_names_the_remedy():
-    with pytest.raises(UserError, match="--optimizer=lamb .*Python 3.10 or 3.11"):
+    with pytest.raises(SettingError, match="`optimizer=lamb` .*Python 3.10 or 3.11"):
         build("lamb")
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(UserError, match="--optimizer=sgdx .*lars, momentum, adam, adamw, lamb"):
+    known = "momentum, adam, lars, lamb, adamw"
+    with pytest.raises(SettingError, match=f"`optimizer=sgdx` must be one of {known}"):
         build("sgdx")

@@ -35,6 +35,17 @@ def test_positions_mean_other_objects_after_binding_anew(variables):
     assert [variable in exclusion for variable in variables] == [False, False, True, False]
 
 
+def test_choice_is_open_until_somebody_chooses(variables):
+    exclusion = Exclusion(None)
+    exclusion.bind(variables)
+    assert exclusion.positions() is None
+    assert variables[1] not in exclusion
+    exclusion.default_to([variables[1]])
+    exclusion.default_to([variables[2]])  # too late
+    assert exclusion.positions() == [1]
+    assert [variable in exclusion for variable in variables] == [False, True, False, False]
+
+
 def test_positions_are_known_before_binding_only_if_given(variables):
     assert Exclusion([3, 1]).positions() == [1, 3]
     with pytest.raises(ValueError, match="build"):

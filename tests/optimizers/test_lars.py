@@ -179,6 +179,35 @@ def test_config_round_trip_keeps_the_exclusions():
         np.testing.assert_array_equal(value, other)
 
 
+@pytest.mark.parametrize("built_before", [False, True])
+def test_leaves_the_choice_to_the_model_only_where_nothing_was_chosen(built_before):
+    for chosen, expected in ((None, [1]), ([0], [0]), ([], [])):
+        variables = [tf.Variable([3.0, 4.0], name="same") for _ in range(2)]
+        optimizer = LARS(1.0, weight_decay=0.5, exclude_from_weight_decay=chosen)
+        for step in (0, 1) if built_before else (1, 0):
+            if step:
+                optimizer.exclude_by_default([variables[1]])
+            else:
+                optimizer.build(variables)
+        optimizer.apply_gradients([(tf.zeros(2), variable) for variable in variables])
+        # No gradient but the decay, of 0.001 times the length of the weights.
+        for index, variable in enumerate(variables):
+            moved = [3.0, 4.0] if index in expected else [3 - 0.003, 4 - 0.004]
+            np.testing.assert_allclose(variable, moved, rtol=1e-6)
+        assert optimizer.get_config()["exclude_from_weight_decay"] == expected
+        assert optimizer.get_config()["exclude_from_layer_adaptation"] == expected
+
+
+def test_alone_it_excludes_nothing_and_says_so():
+    variable = tf.Variable([3.0, 4.0])
+    optimizer = LARS(1.0, weight_decay=0.5)
+    optimizer.apply_gradients([(tf.zeros(2), variable)])
+    np.testing.assert_allclose(variable, [3 - 0.003, 4 - 0.004], rtol=1e-6)
+    config = optimizer.get_config()
+    assert config["exclude_from_weight_decay"] is None
+    assert LARS.from_config(config).get_config() == config
+
+
 def test_config_before_build_needs_positions():
     variable = tf.Variable(1.0)
     with pytest.raises(ValueError, match="build"):

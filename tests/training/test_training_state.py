@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.checkpoints import TrainingState
 from simclr_tf.errors import UserError
+from simclr_tf.training.training_state import TrainingState
 
 
 class OneLayer(tf.keras.Model):
@@ -52,7 +52,7 @@ def test_keeps_the_newest(tmp_path) -> None:
 
 def test_another_network_is_refused(tmp_path) -> None:
     TrainingState(OneLayer(2), str(tmp_path), keep=0).save(1)
-    with pytest.raises(UserError, match=r"ckpt-1 cannot be restored .*--model_dir"):
+    with pytest.raises(UserError, match=r"ckpt-1 cannot be restored .*`model_dir`"):
         TrainingState(OneLayer(4), str(tmp_path), keep=0).restore()
 
 

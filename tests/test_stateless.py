@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.augmentation import stateless
+from simclr_tf import stateless
+from tests.threefry import threefry_in_python
 
 # From kat_vectors of the Random123 library: threefry2x32, 20 rounds.
 KNOWN_ANSWERS = [
@@ -16,22 +17,12 @@ KNOWN_ANSWERS = [
 ]
 
 
-def threefry_in_python(key, counter):
-    """One block with Python's unbounded integers, written after the paper's description."""
-    mask = 0xFFFFFFFF
-    schedule = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDA]
-    x = [(counter[0] + key[0]) & mask, (counter[1] + key[1]) & mask]
-    rotations = [13, 15, 26, 6, 17, 29, 16, 24]
-    for number in range(20):
-        x[0] = (x[0] + x[1]) & mask
-        turn = rotations[number % 8]
-        x[1] = ((x[1] << turn) | (x[1] >> (32 - turn))) & mask
-        x[1] ^= x[0]
-        if number % 4 == 3:
-            group = number // 4 + 1
-            x[0] = (x[0] + schedule[group % 3]) & mask
-            x[1] = (x[1] + schedule[(group + 1) % 3] + group) & mask
-    return tuple(x)
+@pytest.fixture
+def seeds():
+    def make(count: int) -> np.ndarray:
+        return np.random.default_rng(0).integers(-(2**31), 2**31, [count, 2]).astype(np.int32)
+
+    return make
 
 
 def words(values):

@@ -1,0 +1,1 @@
+"""What trains: networks with a training step, and what happens beside it."""

@@ -1,0 +1,32 @@
+"""What callbacks share that act now and then: they know the run's step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+class EverySteps(tf.keras.callbacks.Callback):
+    """Acts each time that a multiple of `every` steps is passed, and at the run's last step.
+
+    Args:
+      start: step the run starts at.
+      total: step the run ends at.
+      every: steps between acts.
+    """
+
+    def __init__(self, *, start: int, total: int, every: int):
+        super().__init__()
+        self._start, self._total, self._every = start, total, every
+        self._step = start
+
+    def act(self, step: int) -> None:
+        """Does what is due after `step` steps."""
+        raise NotImplementedError
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Several steps may have been taken since the last call.
+        before, self._step = self._step, self._start + batch + 1
+        if self._step == self._total or self._step // self._every > before // self._every:
+            self.act(self._step)
