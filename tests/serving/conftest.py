@@ -99,8 +99,7 @@ def load(program: Path) -> Iterator[Callable[[Path], Loader]]:
 
         def start(folder: Path) -> Loader:
             loader = Loader(program, folder)
-            stack.callback(loader.process.wait)
-            stack.callback(loader.process.kill)
+            stack.callback(loader.close)
             watchdog = threading.Timer(300, loader.process.kill)  # what hangs is an error too
             watchdog.start()
             stack.callback(watchdog.cancel)

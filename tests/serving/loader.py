@@ -85,6 +85,11 @@ class Loader:
         assert results, f"ended: {self.process.poll()}, {self.process.stderr.read()}"
         return results
 
+    def close(self) -> None:
+        """Ends the process and closes the pipes to it."""
+        self.process.kill()
+        self.process.communicate()
+
     def peak_mib(self) -> float:
         """The most memory that the process has held so far (Linux)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -95,8 +95,9 @@ def test_a_reader_never_fails(exported, program, tmp_path, monkeypatch) -> None:
         step += 1
         publish_copy(step)
         time.sleep(1)
-    loaded = [int(line) for line in reader.stdout]
-    assert reader.returncode == 0, reader.stderr.read()
+    output, errors = reader.communicate()
+    loaded = [int(line) for line in output.splitlines()]
+    assert reader.returncode == 0, errors
     assert len(loaded) == LOADS
     assert loaded == sorted(loaded)
     assert len(set(loaded)) > 10
