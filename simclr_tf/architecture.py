@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simclr_tf.bounds import Bound, OneOf, Range, is_number
+from simclr_tf.bounds import Bound, OneOf, Range, is_number, is_whole
 from simclr_tf.errors import SettingError
 
 RESNET_DEPTHS = (18, 34, 50, 101, 152, 200)
@@ -72,7 +72,7 @@ class Architecture:
         """Yields an error for each field that cannot be."""
         for name, bound in BOUNDS.items():
             value = getattr(self, name)
-            whole = name not in _WHOLE or isinstance(value, int)
+            whole = name not in _WHOLE or is_whole(value)
             if not (whole and bound.allows(value)):
                 yield SettingError(name, value, f"must be {bound}")
         for name in ("stem_relu", "cifar_stem"):
