@@ -68,6 +68,20 @@ class Architecture:
         """Layers of the projection head, whatever its mode."""
         return {"none": 0, "linear": 1}.get(self.proj_head_mode, self.num_proj_layers)
 
+    @property
+    def name(self) -> str:
+        """For files and folders, such as `resnet50`."""
+        return f"resnet{self.resnet_depth}"
+
+    def __str__(self) -> str:
+        """Says in words what the encoder is."""
+        return (
+            f"ResNet-{self.resnet_depth}, width {self.width_multiplier:g}"
+            + (f", SK {self.sk_ratio:g}" if self.sk_ratio else "")
+            + (f", SE {self.se_ratio:g}" if self.se_ratio else "")
+            + (", laid out as PyTorch's" if self.torch_normalization else "")
+        )
+
     def problems(self) -> Iterator[SettingError]:
         """Yields an error for each field that cannot be."""
         for name, bound in BOUNDS.items():

@@ -36,10 +36,10 @@ class StatelessAugmentationLayer(_Base):
     random numbers an image needs; it implements `transformations_from` and `augment_lines`.
 
     Args:
-        seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
-            apart: different `seed`s give independent numbers, the same give equal ones.
-        **kwargs: for keras-cv's base layer. `dtype`, of the output, is float32 unless given,
-            whatever the global policy says: eight bits of bfloat16 are too few to compute with.
+      seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
+        apart: different `seed`s give independent numbers, the same give equal ones.
+      **kwargs: for keras-cv's base layer. `dtype`, of the output, is float32 unless given,
+        whatever the global policy says: eight bits of bfloat16 are too few to compute with.
     """
 
     word: str
@@ -61,12 +61,12 @@ class StatelessAugmentationLayer(_Base):
         """Turns an image's numbers into the parameters of its transformation.
 
         Args:
-            uniforms: float32 `[batch, draws]` in [0, 1).
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+          uniforms: float32 `[batch, draws]` in [0, 1).
+          height: of the images, in pixels.
+          width: of the images, in pixels.
 
         Returns:
-            The parameters by name, each `[batch, ...]`.
+          The parameters by name, each `[batch, ...]`.
         """
         raise NotImplementedError
 
@@ -76,9 +76,9 @@ class StatelessAugmentationLayer(_Base):
         """Draws the parameters of images, a function of their seeds; see `transformations_from`.
 
         Args:
-            seeds: int32 `[batch, 2]`.
-            height: of the images, in pixels; only crops ask for it.
-            width: of the images, in pixels.
+          seeds: int32 `[batch, 2]`.
+          height: of the images, in pixels; only crops ask for it.
+          width: of the images, in pixels.
         """
         return self.transformations_from(
             stateless.uniform(seeds, self._stream, self.draws), height, width

@@ -20,11 +20,11 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
     """Draws a row per image: the original with the boxes cropped, each view, its parameters.
 
     Args:
-        samples: uint8 images `[h, w, 3]` of any size, and their seeds, int32 `[2]`.
-        views: makes the views.
+      samples: uint8 images `[h, w, 3]` of any size, and their seeds, int32 `[2]`.
+      views: makes the views.
 
     Returns:
-        An RGB picture.
+      An RGB picture.
     """
     row_height = _CELL + 5 * _LINE + _GAP
     size = ((views.views_per_image + 1) * (_CELL + _GAP) + _GAP, len(samples) * row_height + _GAP)

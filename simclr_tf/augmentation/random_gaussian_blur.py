@@ -26,13 +26,13 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
     Identity: `probability=0`.
 
     Args:
-        probability: of a blur.
-        sigma_range: smallest and largest standard deviation, in pixels.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      probability: of a blur.
+      sigma_range: smallest and largest standard deviation, in pixels.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1] or `sigma_range` is empty or not positive.
+      ValueError: if `probability` is outside [0, 1] or `sigma_range` is empty or not positive.
     """
 
     word = "blur"

@@ -21,12 +21,12 @@ class RandomGrayscale(base.StatelessAugmentationLayer):
     Identity: `probability=0`.
 
     Args:
-        probability: of losing color.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      probability: of losing color.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1], or, when called, if images are not RGB.
+      ValueError: if `probability` is outside [0, 1], or, when called, if images are not RGB.
     """
 
     word = "grayscale"

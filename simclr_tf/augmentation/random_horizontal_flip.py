@@ -18,12 +18,12 @@ class RandomHorizontalFlip(base.StatelessAugmentationLayer):
     Identity: `probability=0`.
 
     Args:
-        probability: of a flip.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      probability: of a flip.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1].
+      ValueError: if `probability` is outside [0, 1].
     """
 
     word = "flip"

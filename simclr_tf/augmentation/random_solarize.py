@@ -19,14 +19,14 @@ class RandomSolarize(base.StatelessAugmentationLayer):
     Identity: `probability=0`.
 
     Args:
-        value_range: smallest and largest pixel value, for instance (0, 255).
-        probability: of an inversion.
-        threshold: the share of the range at and above which a value is inverted.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      value_range: smallest and largest pixel value, for instance (0, 255).
+      probability: of an inversion.
+      threshold: the share of the range at and above which a value is inverted.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` or `threshold` is outside [0, 1] or `value_range` is empty.
+      ValueError: if `probability` or `threshold` is outside [0, 1] or `value_range` is empty.
     """
 
     word = "solarize"
