@@ -9,12 +9,6 @@ import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from simclr_tf.config import Config
-from simclr_tf.workflows.evaluate import evaluate_checkpoint, follow_run
-from simclr_tf.workflows.export import export
-from simclr_tf.workflows.finetune import finetune
-from simclr_tf.workflows.pretrain import pretrain
-from simclr_tf.workflows.probe import probe
-from simclr_tf.workflows.show_views import show_views
 
 
 def run(config: Config) -> None:
@@ -32,18 +26,31 @@ def run(config: Config) -> None:
 
 
 def _run(config: Config) -> None:
+    """Imports what is asked for only: scikit-learn alone, for the probe, takes half a second."""
     task = config.task
     if task.mode == "eval":
+        from simclr_tf.workflows.evaluate import evaluate_checkpoint, follow_run
+
         follow_run(config) if task.model_dir else evaluate_checkpoint(config)
     elif task.mode == "probe":
+        from simclr_tf.workflows.probe import probe
+
         probe(config)
     elif task.mode == "show_views":
+        from simclr_tf.workflows.show_views import show_views
+
         show_views(config)
     elif task.mode == "export":
+        from simclr_tf.workflows.export import export
+
         export(config)
     elif task.pretraining:
+        from simclr_tf.workflows.pretrain import pretrain
+
         pretrain(config)
     else:
+        from simclr_tf.workflows.finetune import finetune
+
         finetune(config)
 
 
