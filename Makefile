@@ -15,6 +15,7 @@ test: lint
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell
 	$(VENV)/bin/mypy simclr_tf
 
 $(VENV)/bin/python:

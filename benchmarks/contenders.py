@@ -65,21 +65,22 @@ def simclr_tf(case: str, batch: int) -> Iterator:
         32 if small else 224, color_jitter_strength=0.5 if small else 1.0, use_blur=not small
     )
 
-    @tf.autograph.experimental.do_not_convert
-    def of_batch(number, images):
-        positions = number * batch + tf.range(batch, dtype=tf.int64)
-        return views(images, data.position_seeds(0, positions))
+    def seeds(size):
+        positions = tf.data.Dataset.range(tf.int64.max).batch(size).batch(1024 // size + 1)
+        return positions.map(lambda here: data.position_seeds(0, here)).unbatch()
 
     @tf.autograph.experimental.do_not_convert
-    def of_one(position, image):
+    def of_one(image, seed):
         if case == "224-jpeg":
             image = tf.io.decode_jpeg(image, channels=3)
-        return views.of_one(image, data.position_seeds(0, position))
+        return views.of_one(image, seed)
 
     if small:
-        pairs = _source(case).batch(batch).enumerate().map(of_batch, tf.data.AUTOTUNE)
+        batches = tf.data.Dataset.zip((_source(case).batch(batch), seeds(batch)))
+        pairs = batches.map(tf.autograph.experimental.do_not_convert(views), tf.data.AUTOTUNE)
     else:
-        pairs = _source(case).enumerate().map(of_one, tf.data.AUTOTUNE).batch(batch)
+        pictures = tf.data.Dataset.zip((_source(case), seeds(1024).unbatch()))
+        pairs = pictures.map(of_one, tf.data.AUTOTUNE).batch(batch)
     return iter(finish(pairs))
 
 

@@ -46,7 +46,7 @@ class Traffic(NamedTuple):
     def sent(self, replicas: int) -> float:
         """The bytes that a replica sends where replicas form a ring.
 
-        All-gather: each part is passed on from neighbour to neighbour, R - 1 times, so a replica
+        All-gather: each part is passed on from neighbor to neighbor, R - 1 times, so a replica
         sends R - 1 parts of the payload's size. All-reduce: the payload is cut into R pieces; each
         piece travels R - 1 hops while it is summed and R - 1 more while the sum is handed round, so
         a replica sends 2 (R - 1) pieces. No algorithm sends less (Patarasu and Yuan, Bandwidth

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simclr_tf.bounds import Bound, OneOf, Range, is_number
+from simclr_tf.bounds import Bound, OneOf, Range, is_number, is_whole
 from simclr_tf.errors import SettingError
 
 RESNET_DEPTHS = (18, 34, 50, 101, 152, 200)
@@ -68,11 +68,25 @@ class Architecture:
         """Layers of the projection head, whatever its mode."""
         return {"none": 0, "linear": 1}.get(self.proj_head_mode, self.num_proj_layers)
 
+    @property
+    def name(self) -> str:
+        """For files and folders, such as `resnet50`."""
+        return f"resnet{self.resnet_depth}"
+
+    def __str__(self) -> str:
+        """Says in words what the encoder is."""
+        return (
+            f"ResNet-{self.resnet_depth}, width {self.width_multiplier:g}"
+            + (f", SK {self.sk_ratio:g}" if self.sk_ratio else "")
+            + (f", SE {self.se_ratio:g}" if self.se_ratio else "")
+            + (", laid out as PyTorch's" if self.torch_normalization else "")
+        )
+
     def problems(self) -> Iterator[SettingError]:
         """Yields an error for each field that cannot be."""
         for name, bound in BOUNDS.items():
             value = getattr(self, name)
-            whole = name not in _WHOLE or isinstance(value, int)
+            whole = name not in _WHOLE or is_whole(value)
             if not (whole and bound.allows(value)):
                 yield SettingError(name, value, f"must be {bound}")
         for name in ("stem_relu", "cifar_stem"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any, Protocol
 
 
@@ -60,10 +61,15 @@ TEMPERATURE = Range(0.0, above_low=True)
 
 
 def is_number(value: Any) -> bool:
-    """Says whether `value` is a finite int or float; a bool is neither."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)  # of any size: isfinite fails
+    """Says whether `value` is a finite number, NumPy's too; a bool is none."""
+    if is_whole(value):
+        return True  # of any size, where isfinite fails
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Says whether `value` is an integer, NumPy's too; a bool is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def check_argument(name: str, value: Any, bound: Bound, *, whole: bool = False) -> None:
@@ -75,7 +81,7 @@ def check_argument(name: str, value: Any, bound: Bound, *, whole: bool = False) 
       bound: says which values are allowed.
       whole: whether only integers are.
     """
-    if not bound.allows(value) or (whole and not isinstance(value, int)):
+    if not bound.allows(value) or (whole and not is_whole(value)):
         raise ValueError(f"{name}={value!r} must be {'a whole number, ' if whole else ''}{bound}")
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, TextIO
 
-_NAMED = re.compile(r"`(\w+)((?:=[^`]*)?)`")
+_NAMED = re.compile(r"`(\w+)((?:=.*?)?)`(?!\w)")
 
 
 class UserError(Exception):
@@ -38,6 +38,9 @@ class SettingError(UserError):
         named = f"`{field}`" if value is None else f"`{field}={_shown(value)}`"
         gap = "" if reason.startswith(":") else " "
         super().__init__(f"{named}{gap}{reason}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.field, self.value, self.reason, self.remedy)
 
 
 class LostWorker(UserError):

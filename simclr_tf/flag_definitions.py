@@ -133,7 +133,7 @@ GROUPS = (
                 "seed",
                 0,
                 "Seed of initial weights, data order and augmentation.",
-                Range(0, 2**32 - 1),
+                bounds.SEED,
             ),
         ),
     ),

@@ -31,11 +31,11 @@ def threefry_2x32(
     """Encrypts a counter with a key: two uint32 words each, of broadcastable shapes.
 
     Args:
-        key: two uint32 tensors.
-        counter: two uint32 tensors.
+      key: two uint32 tensors.
+      counter: two uint32 tensors.
 
     Returns:
-        Two uint32 tensors of the broadcast shape, indistinguishable from random.
+      Two uint32 tensors of the broadcast shape, indistinguishable from random.
     """
     parity = tf.constant(_PARITY, tf.uint32)
     schedule = (key[0], key[1], tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(*key), parity))
@@ -68,15 +68,15 @@ def uniform(seeds: tf.Tensor, salt: int, count: int) -> tf.Tensor:
     Fewer numbers of one seed and salt are a prefix of more.
 
     Args:
-        seeds: int32 `[..., 2]`, one seed an image.
-        salt: 0 to 2**32 - 2. Different salts give independent numbers from one seed.
-        count: how many numbers an image needs.
+      seeds: int32 `[..., 2]`, one seed an image.
+      salt: 0 to 2**32 - 2. Different salts give independent numbers from one seed.
+      count: how many numbers an image needs.
 
     Returns:
-        float32 `[..., count]`, multiples of 2**-24 in [0, 1).
+      float32 `[..., count]`, multiples of 2**-24 in [0, 1).
 
     Raises:
-        ValueError: if the seeds are no int32 pairs or the salt is out of range.
+      ValueError: if the seeds are no int32 pairs or the salt is out of range.
     """
     seeds = _check_seeds(seeds)
     if not 0 <= salt <= _LARGEST_SALT:
@@ -96,15 +96,15 @@ def fold_in(seeds: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:
     """Derives new seeds, independent of the old ones and of those for any other `data`.
 
     Args:
-        seeds: int32 `[..., 2]`.
-        data: a number such as a view's index or an epoch, or an int32 tensor that broadcasts
-            against `seeds[..., 0]`.
+      seeds: int32 `[..., 2]`.
+      data: a number such as a view's index or an epoch, or an int32 tensor that broadcasts
+        against `seeds[..., 0]`.
 
     Returns:
-        int32 `[..., 2]`.
+      int32 `[..., 2]`.
 
     Raises:
-        ValueError: if the seeds are no int32 pairs.
+      ValueError: if the seeds are no int32 pairs.
     """
     seeds = _check_seeds(seeds)
     data = tf.bitcast(tf.convert_to_tensor(data, tf.int32), tf.uint32)

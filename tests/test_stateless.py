@@ -106,8 +106,8 @@ def test_consecutive_seeds_give_uniform_uncorrelated_numbers():
         observed = np.bincount((column * 256).astype(int), minlength=256)
         assert 178 < np.sum((observed - count / 256) ** 2) / (count / 256) < 347
     # Four standard errors of a correlation.
-    neighbours = np.concatenate([drawn[:-1], drawn[1:]], axis=1)
-    correlation = np.corrcoef(neighbours, rowvar=False) - np.eye(8)
+    neighbors = np.concatenate([drawn[:-1], drawn[1:]], axis=1)
+    correlation = np.corrcoef(neighbors, rowvar=False) - np.eye(8)
     assert np.abs(correlation).max() < 4 / np.sqrt(count)
 
 

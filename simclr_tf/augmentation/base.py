@@ -25,22 +25,21 @@ class StatelessAugmentationLayer(_Base):
     """A keras-cv layer whose randomness is a function of one seed an image.
 
     Takes a tensor of images, `[batch, H, W, C]` or `[H, W, C]` of any numeric type, or a
-    dictionary: `images`, and if wished `seeds` (int32 `[batch, 2]`, or `[2]` beside a single
+    dictionary: `images`, and optionally `seeds` (int32 `[batch, 2]`, or `[2]` beside a single
     image), `labels` and anything else, which pass unchanged. The images come out as `dtype`.
     Without `seeds` the layer draws some from its keras-cv random generator.
 
     keras-cv hands no seeds to `get_random_transformation_batch`, converts labels to floats and
-    takes `seed=0` for no seed; this class mends the three.
+    takes `seed=0` for no seed; this class corrects all three.
 
-    A subclass has a `word` for what it does and a `salt`, a number of its own; it says in `draws`
-    how many numbers an image needs, and
-    implements `transformations_from` and `augment_lines`.
+    A subclass has a `word` for what it does, a `salt` (a number of its own) and `draws`, how many
+    random numbers an image needs; it implements `transformations_from` and `augment_lines`.
 
     Args:
-        seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
-            apart: different `seed`s give independent numbers, the same give equal ones.
-        **kwargs: for keras-cv's base layer. `dtype`, of the output, is float32 unless given,
-            whatever the global policy says: eight bits of bfloat16 are too few to compute with.
+      seed: seeds the generator. Where the input carries seeds, it tells two layers of one class
+        apart: different `seed`s give independent numbers, the same give equal ones.
+      **kwargs: for keras-cv's base layer. `dtype`, of the output, is float32 unless given,
+        whatever the global policy says: eight bits of bfloat16 are too few to compute with.
     """
 
     word: str
@@ -62,12 +61,12 @@ class StatelessAugmentationLayer(_Base):
         """Turns an image's numbers into the parameters of its transformation.
 
         Args:
-            uniforms: float32 `[batch, draws]` in [0, 1).
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+          uniforms: float32 `[batch, draws]` in [0, 1).
+          height: of the images, in pixels.
+          width: of the images, in pixels.
 
         Returns:
-            The parameters by name, each `[batch, ...]`.
+          The parameters by name, each `[batch, ...]`.
         """
         raise NotImplementedError
 
@@ -77,9 +76,9 @@ class StatelessAugmentationLayer(_Base):
         """Draws the parameters of images, a function of their seeds; see `transformations_from`.
 
         Args:
-            seeds: int32 `[batch, 2]`.
-            height: of the images, in pixels; only crops ask for it.
-            width: of the images, in pixels.
+          seeds: int32 `[batch, 2]`.
+          height: of the images, in pixels; only crops ask for it.
+          width: of the images, in pixels.
         """
         return self.transformations_from(
             stateless.uniform(seeds, self._stream, self.draws), height, width
@@ -134,7 +133,7 @@ class StatelessAugmentationLayer(_Base):
 
 
 def check_probability(probability: float) -> float:
-    """Returns the probability, or raises ValueError if it is none."""
+    """Returns the probability, or raises ValueError if it is not one."""
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
     return float(probability)
@@ -175,7 +174,7 @@ def switch(apply: tf.Tensor, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor
 
 
 def where_any(apply: tf.Tensor, change: Callable[[], tf.Tensor], lines: tf.Tensor) -> tf.Tensor:
-    """Returns `change()` if any of `apply`, bool `[batch]`, is true, else saves the work."""
+    """Returns `change()` if any of `apply`, bool `[batch]`, is true, else saves itself the work."""
     return tf.cond(tf.reduce_any(apply), change, lambda: lines)
 
 

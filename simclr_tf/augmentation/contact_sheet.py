@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from simclr_tf.augmentation.views import Views
 
 _CELL, _GAP, _LINE = 224, 8, 14
-_COLOURS = ("#e4572e", "#17bebb")  # of the two views' frames
+_COLORS = ("#e4572e", "#17bebb")  # of the two views' frames
 _OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -20,11 +20,11 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
     """Draws a row per image: the original with the boxes cropped, each view, its parameters.
 
     Args:
-        samples: uint8 images `[h, w, 3]` of any size, and their seeds, int32 `[2]`.
-        views: makes the views.
+      samples: uint8 images `[h, w, 3]` of any size, and their seeds, int32 `[2]`.
+      views: makes the views.
 
     Returns:
-        An RGB picture.
+      An RGB picture.
     """
     row_height = _CELL + 5 * _LINE + _GAP
     size = ((views.views_per_image + 1) * (_CELL + _GAP) + _GAP, len(samples) * row_height + _GAP)
@@ -38,16 +38,16 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
         made = tf.reshape(
             views.of_one(image, seed), [views.views_per_image, *[views.image_size] * 2, 3]
         )
-        for view, colour in zip(range(views.views_per_image), itertools.cycle(_COLOURS)):
+        for view, color in zip(range(views.views_per_image), itertools.cycle(_COLORS)):
             left = _GAP + (view + 1) * (_CELL + _GAP)
             box = {name: int(value) for name, value in drawn[view]["crop"].items()}
             corner = _GAP + box["left"] * scale, top + box["top"] * scale
             extent = box["box_width"] * scale, box["box_height"] * scale
             far = corner[0] + extent[0] - 1, corner[1] + extent[1] - 1
-            pen.rectangle((*corner, *far), outline=colour, width=2)
+            pen.rectangle((*corner, *far), outline=color, width=2)
             pixels = np.round(made[view].numpy() * 255).astype(np.uint8)
             sheet.paste(_fit(pixels)[0], (left, top))
-            pen.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline=colour, width=2)
+            pen.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline=color, width=2)
             for line, text in enumerate(_describe(drawn[view], image.shape)):
                 pen.text((left, top + _CELL + line * _LINE), text, fill="black")
     return sheet
@@ -76,7 +76,7 @@ def _describe(drawn: dict[str, dict[str, np.ndarray]], shape: Sequence[int]) -> 
         ]
         lines += [", ".join(words[:2]), ", ".join(words[2:])]
     if "grayscale" in drawn and drawn["grayscale"]["apply"]:
-        lines.append("greyscale")
+        lines.append("grayscale")
     if "blur" in drawn and drawn["blur"]["apply"]:
         lines.append(f"blur sigma {drawn['blur']['sigma']:.2f}")
     return lines

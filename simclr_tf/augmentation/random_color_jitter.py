@@ -28,15 +28,15 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
     Identity: `strength=0` or `probability=0`.
 
     Args:
-        value_range: smallest and largest pixel value, for instance (0, 255). The smallest is black.
-        strength: 1 for ImageNet, 0.5 for CIFAR.
-        probability: of any change.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      value_range: smallest and largest pixel value, for instance (0, 255). The smallest is black.
+      strength: 1 for ImageNet, 0.5 for CIFAR.
+      probability: of any change.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1], `strength` is outside [0, 2.5] (half a turn)
-            or `value_range` is empty; when called, if images are not RGB.
+      ValueError: if `probability` is outside [0, 1], `strength` is outside [0, 2.5] (half a turn)
+        or `value_range` is empty; when called, if images are not RGB.
     """
 
     word = "jitter"
@@ -68,10 +68,10 @@ class RandomColorJitter(base.StatelessAugmentationLayer):
         """Draws what happens to each image.
 
         Returns:
-            `apply`, bool `[batch]`; `order`, int32 `[batch, 4]`, which of brightness (0), contrast
-            (1), saturation (2) and hue (3) comes first, second, third and last; the factors
-            `brightness`, `contrast` and `saturation`, float32 `[batch]`; `hue`, float32 `[batch]`,
-            in turns.
+          `apply`, bool `[batch]`; `order`, int32 `[batch, 4]`, which of brightness (0), contrast
+          (1), saturation (2) and hue (3) comes first, second, third and last; the factors
+          `brightness`, `contrast` and `saturation`, float32 `[batch]`; `hue`, float32 `[batch]`,
+          in turns.
         """
         order = tf.cast(uniforms[:, 1] * len(_ORDERS), tf.int32)
         order = tf.minimum(order, len(_ORDERS) - 1)
@@ -164,7 +164,7 @@ def _shift_saturation_and_hue(
     red, green, blue = tf.unstack(lines, axis=2)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # Grey has no hue; any will do, because its chroma is 0.
+    # Gray has no hue; any will do, because its chroma is 0.
     factor = tf.minimum(factor, value / tf.maximum(chroma, _TINY))
     is_red, is_green = red >= value, green >= value
     within = tf.where(is_red, green - blue, tf.where(is_green, blue - red, red - green))

@@ -12,7 +12,7 @@ from simclr_tf.augmentation.separable import mix_within_band
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomGaussianBlur(base.StatelessAugmentationLayer):
-    """Blurs an image, with a probability of its own and a standard deviation of its own.
+    """Blurs images drawn at random, each by a standard deviation of its own.
 
     SimCLR, appendix A: probability 0.5, standard deviation uniform in [0.1, 2.0] pixels, a kernel
     of a tenth of the image's height. As in the authors' code the kernel has
@@ -20,19 +20,19 @@ class RandomGaussianBlur(base.StatelessAugmentationLayer):
     224, and below 20 pixels a single one, which is no blur.
 
     Beyond the border the nearest pixel is repeated. The authors' code pads with zeros, which
-    darkens the borders of exactly the blurred images: a hint at the augmentation which no
+    darkens the borders of exactly the blurred images: a hint at the augmentation that no
     photograph has.
 
     Identity: `probability=0`.
 
     Args:
-        probability: of a blur.
-        sigma_range: smallest and largest standard deviation, in pixels.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      probability: of a blur.
+      sigma_range: smallest and largest standard deviation, in pixels.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1] or `sigma_range` is empty or not positive.
+      ValueError: if `probability` is outside [0, 1] or `sigma_range` is empty or not positive.
     """
 
     word = "blur"

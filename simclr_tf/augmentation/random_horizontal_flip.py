@@ -11,19 +11,19 @@ from simclr_tf.augmentation import base
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomHorizontalFlip(base.StatelessAugmentationLayer):
-    """Mirrors each image left to right with a probability of its own.
+    """Mirrors images drawn at random left to right.
 
     SimCLR, appendix A. keras-cv's `RandomFlip` does the same, but cannot be given an image's seed.
 
     Identity: `probability=0`.
 
     Args:
-        probability: of a flip.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      probability: of a flip.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` is outside [0, 1].
+      ValueError: if `probability` is outside [0, 1].
     """
 
     word = "flip"
@@ -38,7 +38,7 @@ class RandomHorizontalFlip(base.StatelessAugmentationLayer):
     def transformations_from(
         self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
     ) -> base.Transformations:
-        """Decides who is flipped: `apply`, bool `[batch]`."""
+        """Decides which images are flipped: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
     def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:

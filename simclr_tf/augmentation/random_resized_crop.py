@@ -20,7 +20,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
 
     The box has a uniform share of the image's area and a uniform aspect ratio, and lies anywhere in
     the image with equal probability. A box that does not fit is rejected and redrawn, not clipped,
-    which would favour large boxes and distort their aspect; after `attempts` failures the whole
+    which would favor large boxes and distort their aspect; after `attempts` failures the whole
     image is taken. SimCLR, appendix A: area 0.08 to 1, aspect ratio 3/4 to 4/3 ("Inception crop").
 
     The aspect ratio follows the authors' code: uniform (torchvision: log-uniform) and relative to
@@ -34,20 +34,20 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
     Identity: `area_range=(1, 1)`, `aspect_ratio_range=(1, 1)` and the images' own size.
 
     Args:
-        height: of the output, in pixels.
-        width: of the output, in pixels.
-        value_range: smallest and largest pixel value, for instance (0, 255).
-        area_range: smallest and largest share of the image's area, in (0, 1].
-        aspect_ratio_range: smallest and largest width / height of the box, as a multiple of the
-            output's width / height.
-        attempts: how many boxes to draw before taking the whole image.
-        antialias: whether a box larger than the output is smoothed while it shrinks. The authors'
-            code does not.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      height: of the output, in pixels.
+      width: of the output, in pixels.
+      value_range: smallest and largest pixel value, for instance (0, 255).
+      area_range: smallest and largest share of the image's area, in (0, 1].
+      aspect_ratio_range: smallest and largest width / height of the box, as a multiple of the
+        output's width / height.
+      attempts: how many boxes to draw before taking the whole image.
+      antialias: whether a box larger than the output is smoothed while it shrinks. The authors'
+        code does not.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if a size is not positive or a range is empty or out of bounds.
+      ValueError: if a size is not positive or a range is empty or out of bounds.
     """
 
     word = "crop"
@@ -123,12 +123,12 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         """Writes crops as matrices: what each of their rows and columns is made of.
 
         Args:
-            boxes: from `draw`.
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+          boxes: from `draw`.
+          height: of the images, in pixels.
+          width: of the images, in pixels.
 
         Returns:
-            float32 `[batch, self.height, height]` and `[batch, self.width, width]`.
+          float32 `[batch, self.height, height]` and `[batch, self.width, width]`.
         """
         intervals = (
             (boxes["top"], boxes["box_height"], height, self.height),
@@ -155,16 +155,16 @@ def crop_and_resize(
 ) -> tf.Tensor:
     """Does to one image what `RandomResizedCrop` does to a batch, on the host and in less time.
 
-    Flips it, too, while it is a box of the image's own type.
+    Flips it, too, before the conversion to float: so there are fewer bytes to move.
 
     Args:
-        image: `[H, W, C]` of any numeric type.
-        box: from `RandomResizedCrop.draw`, of this image, without the batch axis.
-        flip: bool scalar, whether to mirror it left to right.
-        size: height and width of the result.
+      image: `[H, W, C]` of any numeric type.
+      box: from `RandomResizedCrop.draw`, of this image, without the batch axis.
+      flip: bool scalar, whether to mirror it left to right.
+      size: height and width of the result.
 
     Returns:
-        float32 `[*size, C]`, not clipped.
+      float32 `[*size, C]`, not clipped.
     """
     bottom, right = box["top"] + box["box_height"], box["left"] + box["box_width"]
     part = image[box["top"] : bottom, box["left"] : right]
@@ -184,14 +184,14 @@ def resampling_weights(
     """Weights of input pixels in a bicubically resized interval, along one axis.
 
     Args:
-        begin: int32 `[batch]`, the interval's first pixel.
-        size: int32 `[batch]`, its number of pixels.
-        length: number of input pixels.
-        output_length: number of output pixels.
-        antialias: whether to widen the kernel where the interval shrinks.
+      begin: int32 `[batch]`, the interval's first pixel.
+      size: int32 `[batch]`, its number of pixels.
+      length: number of input pixels.
+      output_length: number of output pixels.
+      antialias: whether to widen the kernel where the interval shrinks.
 
     Returns:
-        float32 `[batch, output_length, length]`. Each row sums to 1 and is 0 outside the interval.
+      float32 `[batch, output_length, length]`. Each row sums to 1 and is 0 outside the interval.
     """
     size = tf.cast(size, tf.float32)[:, tf.newaxis]
     begin = tf.cast(begin, tf.float32)[:, tf.newaxis]
@@ -216,13 +216,14 @@ def _weigh(
     """Returns the cubic kernel at pixels' distances from positions, 0 for pixels outside.
 
     Args:
-        positions: float32 `[batch, output_length]`.
-        pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the interval's.
-        size: float32 `[batch, 1]`, the interval's length.
-        widening: of the kernel.
+      positions: float32 `[batch, output_length]`.
+      pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the first of the
+        interval.
+      size: float32 `[batch, 1]`, the interval's length.
+      widening: of the kernel.
 
     Returns:
-        float32 `[batch, output_length, n]`.
+      float32 `[batch, output_length, n]`.
     """
     if pixels.shape.rank == 2:
         pixels = pixels[:, tf.newaxis, :]

@@ -11,7 +11,7 @@ from simclr_tf.augmentation import base
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
 class RandomSolarize(base.StatelessAugmentationLayer):
-    """Inverts what is at least as bright as a threshold, with a probability of its own an image.
+    """Inverts pixels at least as bright as a threshold, in images drawn at random.
 
     Not part of SimCLR; BYOL uses it (https://arxiv.org/abs/2006.07733, appendix B: probability 0.2
     on one of the two views). keras-cv's `Solarization` always applies.
@@ -19,14 +19,14 @@ class RandomSolarize(base.StatelessAugmentationLayer):
     Identity: `probability=0`.
 
     Args:
-        value_range: smallest and largest pixel value, for instance (0, 255).
-        probability: of an inversion.
-        threshold: share of the range from which on a value is inverted.
-        seed: see `StatelessAugmentationLayer`.
-        **kwargs: for keras-cv's base layer.
+      value_range: smallest and largest pixel value, for instance (0, 255).
+      probability: of an inversion.
+      threshold: the share of the range at and above which a value is inverted.
+      seed: see `StatelessAugmentationLayer`.
+      **kwargs: for keras-cv's base layer.
 
     Raises:
-        ValueError: if `probability` or `threshold` is outside [0, 1] or `value_range` is empty.
+      ValueError: if `probability` or `threshold` is outside [0, 1] or `value_range` is empty.
     """
 
     word = "solarize"
@@ -52,7 +52,7 @@ class RandomSolarize(base.StatelessAugmentationLayer):
     def transformations_from(
         self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
     ) -> base.Transformations:
-        """Decides who is inverted: `apply`, bool `[batch]`."""
+        """Decides which images are changed: `apply`, bool `[batch]`."""
         return {"apply": uniforms[:, 0] < self.probability}
 
     def augment_lines(self, lines: tf.Tensor, transformations: base.Transformations) -> tf.Tensor:

@@ -1,14 +1,14 @@
-"""Linear image operations that treat rows and columns apart: resizing, cropping, blurring.
+"""Linear image operations that treat rows and columns separately: resizing, cropping, blurring.
 
-They work on lines, `[batch, H, C, W]`: each row of an image as one line a channel. So rows are
-mixed by one matrix product, columns by another, and nothing is transposed between the two.
+They work on lines, `[batch, H, C, W]`: a line is one row of one channel. So rows are mixed by one
+matrix product, columns by another, and nothing is transposed between the two.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# A product with a whole band matrix is mostly zeros; in blocks of so many rows it is 4 times less.
+# A band matrix is mostly zeros: multiplying in blocks of this many rows is a quarter of the work.
 _BLOCK = 32
 
 
@@ -26,12 +26,12 @@ def crop_by_matrices(lines: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> t
     """Makes several crops of each image: mixes its rows, then its columns, by matrices.
 
     Args:
-        lines: float32 `[batch, H, C, W]`.
-        rows: float32 `[batch, crops, out_H, H]`, the weight of each input row in each output row.
-        columns: float32 `[batch, crops, out_W, W]`, the same for columns.
+      lines: float32 `[batch, H, C, W]`.
+      rows: float32 `[batch, crops, out_H, H]`, the weight of each input row in each output row.
+      columns: float32 `[batch, crops, out_W, W]`, the same for columns.
 
     Returns:
-        float32 `[batch * crops, out_H, C, out_W]`.
+      float32 `[batch * crops, out_H, C, out_W]`.
     """
     crops, out_height, out_width = rows.shape[1], rows.shape[2], columns.shape[2]
     channels, shape = lines.shape[2], tf.shape(lines)
@@ -50,13 +50,13 @@ def mix_within_band(
     """Mixes each image's rows, then its columns, by matrices that are zero far off the diagonal.
 
     Args:
-        lines: float32 `[batch, H, C, W]`.
-        rows: float32 `[batch, H, H]`.
-        columns: float32 `[batch, W, W]`.
-        radius: how far off the diagonal the last non-zero weights lie.
+      lines: float32 `[batch, H, C, W]`.
+      rows: float32 `[batch, H, H]`.
+      columns: float32 `[batch, W, W]`.
+      radius: how far off the diagonal the last non-zero weights lie.
 
     Returns:
-        float32 `[batch, H, C, W]`.
+      float32 `[batch, H, C, W]`.
     """
     shape, channels = tf.shape(lines), lines.shape[2]
     height, width = shape[1], shape[3]

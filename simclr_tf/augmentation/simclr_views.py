@@ -21,14 +21,14 @@ class SimCLRViews(Views):
     In the paper's order: crop and flip, color jitter, grayscale, blur.
 
     Args:
-        image_size: height and width of a view, in pixels.
-        color_jitter_strength: 0 to 2.5: 1 for ImageNet, 0.5 for CIFAR. 0 drops jitter and
-            grayscale both, as in the authors' code.
-        use_blur: whether to blur half of the views. The paper does for ImageNet, not for CIFAR.
-        value_range: smallest and largest pixel value of the input.
+      image_size: height and width of a view, in pixels.
+      color_jitter_strength: 0 to 2.5: 1 for ImageNet, 0.5 for CIFAR. 0 drops jitter and
+        grayscale both, as in the authors' code.
+      use_blur: whether to blur half of the views. The paper does for ImageNet, not for CIFAR.
+      value_range: smallest and largest pixel value of the input.
 
     Raises:
-        ValueError: if a size, the strength or the range cannot be.
+      ValueError: if a size, the strength or the range cannot be.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class SupervisedView(Views):
     """Makes one view by crop and flip alone, to train a classifier (SimCLR, appendix B.5).
 
     Args:
-        image_size: height and width of the view, in pixels.
-        value_range: smallest and largest pixel value of the input.
+      image_size: height and width of the view, in pixels.
+      value_range: smallest and largest pixel value of the input.
     """
 
     def __init__(self, image_size: int, *, value_range: tuple[float, float] = (0, 255)) -> None:

@@ -15,8 +15,8 @@ class ViewPipeline:
     rest. Both give the same views for the same seeds, up to the rounding of crops to bytes.
 
     Args:
-        views: what is made.
-        on_device: whether the training step makes it.
+      views: what is made.
+      on_device: whether the training step makes it.
     """
 
     def __init__(self, views: Views, *, on_device: bool) -> None:

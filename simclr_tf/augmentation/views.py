@@ -21,14 +21,14 @@ class Views:
     is one view, the axis of views is left out.
 
     Args:
-        image_size: height and width of a view, in pixels.
-        views_per_image: how many.
-        distortions: the layers after crop and flip.
-        value_range: smallest and largest pixel value of the input.
+      image_size: height and width of a view, in pixels.
+      views_per_image: how many.
+      distortions: the layers after crop and flip.
+      value_range: smallest and largest pixel value of the input.
 
     Attributes:
-        crop: the first layer.
-        flip: the second.
+      crop: the first layer.
+      flip: the second.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Views:
         """Makes the views of images of one size.
 
         Args:
-            images: `[batch, H, W, 3]`, any numeric type, in `value_range`.
-            seeds: int32 `[batch, 2]`.
+          images: `[batch, H, W, 3]`, any numeric type, in `value_range`.
+          seeds: int32 `[batch, 2]`.
 
         Returns:
-            float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
+          float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
         """
         images = tf.convert_to_tensor(images)
         views = self._compiled_batch(images, tf.convert_to_tensor(seeds))
@@ -70,11 +70,11 @@ class Views:
         """Makes the views of one image, on the host.
 
         Args:
-            image: `[H, W, 3]`, any numeric type, in `value_range`.
-            seed: int32 `[2]`.
+          image: `[H, W, 3]`, any numeric type, in `value_range`.
+          seed: int32 `[2]`.
 
         Returns:
-            float32 `[views, image_size, image_size, 3]` in [0, 1].
+          float32 `[views, image_size, image_size, 3]` in [0, 1].
         """
         views = self._compiled_each(*self._crop_one(image, seed))
         return tf.reshape(views, self._shape)
@@ -83,7 +83,7 @@ class Views:
         """Crops, resizes and flips as `of_one` does, and stops there.
 
         Returns:
-            `[views, image_size, image_size, 3]` of the image's type, rounded if that is integer.
+          `[views, image_size, image_size, 3]` of the image's type, rounded if that is integer.
         """
         crops = tf.clip_by_value(tf.stack(self._crop_one(image, seed)[0]), *self.value_range)
         if image.dtype.is_integer:
@@ -94,11 +94,11 @@ class Views:
         """Goes on from a batch of `crop_one`.
 
         Args:
-            crops: `[batch, views, image_size, image_size, 3]` in `value_range`.
-            seeds: int32 `[batch, 2]`, those of the crops.
+          crops: `[batch, views, image_size, image_size, 3]` in `value_range`.
+          seeds: int32 `[batch, 2]`, those of the crops.
 
         Returns:
-            The same shape, float32, in [0, 1].
+          The same shape, float32, in [0, 1].
         """
         flat = tf.reshape(crops, [-1, self.image_size, self.image_size, 3])
         views = self._compiled_crops(tf.cast(flat, tf.float32), self._seeds(seeds))
@@ -108,10 +108,10 @@ class Views:
         """Does what is left to do for a batch of `ViewPipeline`, or of the caller's own.
 
         Args:
-            batch: `views`, made already; or `seeds` beside `crops` or whole `images`.
+          batch: `views`, made already; or `seeds` beside `crops` or whole `images`.
 
         Returns:
-            float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
+          float32 `[batch, views, image_size, image_size, 3]` in [0, 1].
         """
         if "views" in batch:
             return batch["views"]

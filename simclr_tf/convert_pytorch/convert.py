@@ -156,11 +156,10 @@ def _write(output: str, parts: Mapping[str, Any], description: Description, file
 
 
 def _in_words(description: Description) -> str:
-    architecture, classes = description.architecture, description.num_classes
-    layers = architecture.projection_layers
+    classes = description.num_classes
+    layers = description.architecture.projection_layers
     return (
-        f"ResNet-{architecture.resnet_depth}, width {architecture.width_multiplier:g}, "
-        f"{description.image_size} px, "
+        f"{description.architecture}, {description.image_size} px, "
         f"{f'projection head of {layers} layers' if layers else 'no projection head'}, "
         f"{f'classifier of {classes} classes' if classes else 'no classifier'}"
     )

@@ -18,7 +18,7 @@ FILE_NAME = "bad_images.txt"
 
 logger = logging.getLogger(__name__)
 
-# The list is written anew at most so often: a run that is killed loses what came after.
+# The list is rewritten at most this often: a run that is killed loses what came after.
 _SECONDS_BETWEEN_WRITES = 5.0
 
 
@@ -26,7 +26,7 @@ class BadImages:
     """The bad files that the threads of an input pipeline have met, by path.
 
     Args:
-      fail: stop at the first one.
+      fail: whether to stop at the first one.
     """
 
     def __init__(self, *, fail: bool):
@@ -41,7 +41,7 @@ class BadImages:
         return path in self._reasons
 
     def add(self, path: str, reason: str) -> None:
-        """Notes a file. Raises SettingError if bad files are to stop the run."""
+        """Adds a file to the list. Raises SettingError if bad files are to stop the run."""
         if self._fail:
             self.stop(
                 lambda: SettingError(
@@ -72,7 +72,7 @@ class BadImages:
         """Writes the list into `model_dir` while and after the pipeline runs; "" prints it.
 
         Raises:
-          UserError: in the place of TensorFlow's error, if the pipeline was stopped from here.
+          UserError: in place of TensorFlow's error, if the pipeline was stopped from here.
         """
         self._model_dir = model_dir
         try:
@@ -101,7 +101,7 @@ class BadImages:
             logger.warning("%s could not be read:%s", number, names)
 
     def _write(self) -> None:
-        """Writes the list anew, with what earlier runs in `model_dir` found."""
+        """Rewrites the list, with what earlier runs in `model_dir` found."""
         if not self._model_dir:
             return
         lines = {}

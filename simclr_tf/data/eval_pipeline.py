@@ -16,7 +16,6 @@ def eval_input_fn(
     split: str,
     global_batch_size: int,
     image_size: int,
-    cache: bool = False,
     max_steps: int | None = None,
 ) -> InputFn:
     """Returns the input function that gives every example exactly once, in a fixed order.
@@ -30,7 +29,6 @@ def eval_input_fn(
       split: in TFDS's syntax.
       global_batch_size: images per step over all replicas; divisible by the number of replicas.
       image_size: see `preprocess_for_eval`.
-      cache: keep the host's share in memory from one pass over the same dataset to the next.
       max_steps: stop after so many steps; None or a negative number means the whole split.
 
     Returns:
@@ -56,13 +54,11 @@ def eval_input_fn(
         # number of hosts.
         count = min(capacity, len(range(index, total, num_shards)))
         examples = reading.read_examples(dataset, split, shard=(num_shards, index)).take(count)
-        examples = reading.load_examples(dataset, split, examples, replace_bad=False)
+        examples = dataset.load(split, examples, replace_bad=False)
         if dataset.has_static_size:
             examples = reading.decode_examples(dataset, examples)
-            examples = examples.cache() if cache else examples
             batches = _pad(examples, capacity - count).batch(batch_size, drop_remainder=True)
             return reading.finish(batches.map(preprocess, num_parallel_calls=tf.data.AUTOTUNE))
-        examples = examples.cache() if cache else examples
         images = reading.decode_examples(dataset, examples).map(
             preprocess, num_parallel_calls=tf.data.AUTOTUNE
         )

@@ -62,7 +62,7 @@ class FolderDataset(ImageDataset):
         self._labels = np.array(
             [numbers[found[path]] if path in found else NO_LABEL for path in self._paths], np.int64
         )
-        # Files that need no changes; what finds that out costs half as much as decoding them.
+        # Files that need no changes: to find that out takes half as long as to decode them.
         self._sound: set[str] = set()
         self._bad = BadImages(fail=on_bad_image == "fail")
 

@@ -94,7 +94,7 @@ def _walk_local(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> 
         return  # A link back to where we came from.
     with os.scandir(folder) as entries:
         for entry in entries:
-            # Of a link that leads nowhere, or to itself, os.path does not make an error.
+            # os.path raises no error for a link that leads nowhere or to itself.
             is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
             if is_folder and not entry.name.startswith("."):
                 yield from _walk_local(entry.path, f"{prefix}{entry.name}/", above | {identity})

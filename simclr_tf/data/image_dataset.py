@@ -1,4 +1,4 @@
-"""What the input pipelines ask of a data set of images, wherever its images lie."""
+"""What the input pipelines ask of a data set of images, wherever it is stored."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NO_LABEL = -1
 
 
 class ImageDataset(abc.ABC):
-    """Images by split, it may be with one class label each.
+    """Images by split, with one class label each or without labels.
 
-    Images are had in three steps, so that a pipeline may shuffle, skip and cache where that is
+    Images are read in three steps, so that a pipeline may shuffle, skip and cache where that is
     cheap: `read` lists, `load` fetches encoded images, `decode` makes pixels of them.
 
     Attributes:
       name: the name it was asked by.
-      label_remedy: what a user can do who needs labels where there are none.
+      label_remedy: what to tell a user who needs labels where there are none.
     """
 
     name: str
@@ -100,14 +100,14 @@ class ImageDataset(abc.ABC):
         Args:
           split: as given to `read`.
           examples: of `read`.
-          replace_bad: in the place of an image that cannot be read give another one of the split;
-            else a black one, with a "weight" of 0.
+          replace_bad: whether another image of the split stands in for one that cannot be read;
+            else a black one does, with a "weight" of 0.
 
         Returns:
-          Elements {"image": encoded, string scalar, "label": int64 scalar}, and where images may
-          turn out bad and are not replaced {"weight": float32 scalar}.
+          Elements {"image": encoded, string scalar, "label": int64 scalar}, and where bad images
+          are not replaced, {"weight": float32 scalar}.
         """
-        del split, replace_bad  # What TFDS prepared is whole, and `read` brought it along.
+        del split, replace_bad  # What TFDS prepared is whole, and `read` has fetched it already.
         return examples
 
     @abc.abstractmethod

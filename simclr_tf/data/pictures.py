@@ -28,7 +28,7 @@ class BadPictureError(Exception):
 def to_decodable(data: bytes) -> bytes:
     """Returns the picture in a form that `tf.io.decode_image(channels=3)` decodes.
 
-    A plain JPEG file, upright and in RGB or grey, is returned as it is. Anything else is decoded
+    A plain JPEG file, upright and in RGB or gray, is returned as it is. Anything else is decoded
     here, all of it, and becomes an uncompressed BMP of eight bits: the first frame, turned upright
     as its EXIF data say, CMYK converted, alpha dropped, not blended, and of 16 bits the upper 8.
 
@@ -50,7 +50,7 @@ def to_decodable(data: bytes) -> bytes:
         if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
             image = ImageOps.exif_transpose(image)
         return _to_bmp(_to_rgb(image))
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # -W error raises it
         raise BadPictureError(f"more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise BadPictureError("not a JPEG, PNG, WebP, BMP or GIF picture") from None
@@ -82,7 +82,7 @@ def _tensorflow_decodes(data: bytes) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # grey of 16 bits
+    if image.mode.startswith("I"):  # gray of 16 bits
         upper = np.clip(np.asarray(image), 0, 65535) >> 8
         image = Image.fromarray(upper.astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -78,7 +78,7 @@ def prepare(
     prepare at once, the later one takes what the earlier one wrote.
 
     Raises:
-      SettingError: if the data cannot be had or written.
+      SettingError: if the data cannot be downloaded or written.
     """
     if builder.info.splits:
         return builder
@@ -122,7 +122,7 @@ def _check_can_prepare(builder: tfds.core.DatasetBuilder, name: str, root: str) 
 
 
 def _on_one_line(text: str) -> str:
-    """Returns a text of TFDS's on one line; between backticks would be a setting of ours."""
+    """Returns a text of TFDS's on one line, and its backticks as quotes: ours mark settings."""
     return " ".join(text.split()).replace("`", "'")
 
 

@@ -1,4 +1,4 @@
-"""What happens to an image outside augmentation: colour channels, and the evaluation crop."""
+"""What happens to an image outside augmentation: color channels, and the evaluation crop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def to_rgb(image: tf.Tensor) -> tf.Tensor:
     """Returns an image, or a batch of images, as RGB of eight bits.
 
     Args:
-      image: uint8 or uint16 `[..., height, width, channels]` of 1 (grey), 3 or 4 (RGB and alpha)
+      image: uint8 or uint16 `[..., height, width, channels]` of 1 (gray), 3 or 4 (RGB and alpha)
         channels, their number known statically. Alpha is dropped, not blended.
 
     Returns:
@@ -53,14 +53,14 @@ def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
       float32 `[..., image_size, image_size, 3]` in [0, 1].
     """
     if image_size > LARGEST_UNCROPPED_SIZE:
-        image = _crop_centre(image)
+        image = _crop_center(image)
     image = tf.image.convert_image_dtype(image, tf.float32)
     image = tf.image.resize(image, (image_size, image_size), method=tf.image.ResizeMethod.BICUBIC)
     # Bicubic interpolation overshoots at edges.
     return tf.clip_by_value(image, 0.0, 1.0)
 
 
-def _crop_centre(image: tf.Tensor) -> tf.Tensor:
+def _crop_center(image: tf.Tensor) -> tf.Tensor:
     """Cuts the central square of `CROP_PROPORTION` of the shorter side out of `[..., h, w, 3]`."""
     shape = tf.shape(image)
     height, width = shape[-3], shape[-2]

@@ -1,4 +1,4 @@
-"""Keeps tensorflow-datasets from talking."""
+"""Silences tensorflow-datasets."""
 
 from __future__ import annotations
 

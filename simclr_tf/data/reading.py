@@ -1,4 +1,4 @@
-"""Reads one input pipeline's share of a split, fetches its encoded images, and decodes them."""
+"""Reads one input pipeline's share of a split, and decodes its images."""
 
 from __future__ import annotations
 
@@ -32,20 +32,13 @@ def read_examples(
       file_seed: int64 scalar; with it, files are read in an order drawn from this seed.
 
     Returns:
-      What `load_examples` takes.
+      What `dataset.load` takes.
     """
     return dataset.read(split, shard=shard, by_file=by_file, file_seed=file_seed)
 
 
-def load_examples(
-    dataset: ImageDataset, split: str, examples: tf.data.Dataset, *, replace_bad: bool
-) -> tf.data.Dataset:
-    """Fetches the encoded images of `read_examples`; see `ImageDataset.load`."""
-    return dataset.load(split, examples, replace_bad=replace_bad)
-
-
 def decode_examples(dataset: ImageDataset, examples: tf.data.Dataset) -> tf.data.Dataset:
-    """Decodes the images of `load_examples` to `dataset.image_shape`."""
+    """Decodes the images of `dataset.load` to `dataset.image_shape`."""
 
     def decode(example: Example) -> Example:
         return {**example, "image": dataset.decode(example["image"])}

@@ -6,8 +6,8 @@ to results, so that no two places ever share a seed, however long a run is; othe
 neighboring seed's, are unrelated bijections.
 
 An image's seed is then a key itself, for `stateless.uniform` and `stateless.fold_in`. Two images
-have different keys there, whatever their counters are: what one image draws or derives never meets
-what another one does, but by the chance of two random numbers of 64 bits being equal.
+have different keys there, whatever their counters are: what one image draws or derives meets
+what another one does only where two random numbers of 64 bits happen to be equal.
 """
 
 from __future__ import annotations

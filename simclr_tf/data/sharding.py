@@ -20,7 +20,16 @@ def local_replicas(context: tf.distribute.InputContext) -> int:
 def per_replica_batch_size(
     context: tf.distribute.InputContext, global_batch_size: int, field: str
 ) -> int:
-    """Divides a batch among replicas. Raises SettingError, with `field`, if that leaves a rest."""
+    """Divides a batch among replicas.
+
+    Args:
+      context: of the input pipeline.
+      global_batch_size: images per step over all replicas.
+      field: the setting to name in the error.
+
+    Raises:
+      SettingError: if the shares cannot be equal.
+    """
     replicas = context.num_replicas_in_sync
     if global_batch_size % replicas:
         raise SettingError(

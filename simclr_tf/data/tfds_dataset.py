@@ -17,7 +17,7 @@ _DTYPES = ("uint8", "uint16")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TfdsDataset(ImageDataset):
-    """A prepared TFDS data set with an `image` feature and, it may be, a `label`.
+    """A prepared TFDS data set with an `image` feature, with or without a `label`.
 
     Attributes:
       name: the name it was asked by.

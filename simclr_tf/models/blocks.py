@@ -28,10 +28,10 @@ class FixedPaddingConv2D(tf.keras.layers.Conv2D):
     are split over both sides, the odd one at the end.
 
     Args:
-        filters: Number of output channels.
-        kernel_size: Height and width of the kernel.
-        strides: Step in both directions.
-        **kwargs: What tf.keras.layers.Conv2D takes.
+      filters: Number of output channels.
+      kernel_size: Height and width of the kernel.
+      strides: Step in both directions.
+      **kwargs: What tf.keras.layers.Conv2D takes.
     """
 
     def __init__(self, filters: int, kernel_size: int, strides: int = 1, **kwargs: Any) -> None:
@@ -85,10 +85,10 @@ class SelectiveKernelConv2D(tf.keras.layers.Layer):
     Source: SKNets, https://arxiv.org/abs/1903.06586, with two equal kernels as in SimCLRv2.
 
     Args:
-        filters: Number of output channels.
-        strides: Step of the 3x3 convolutions.
-        sk_ratio: Width of the mixing bottleneck over `filters`; it is 32 or more.
-        norm: Makes the normalization layers.
+      filters: Number of output channels.
+      strides: Step of the 3x3 convolutions.
+      sk_ratio: Width of the mixing bottleneck over `filters`; it is 32 or more.
+      norm: Makes the normalization layers.
     """
 
     def __init__(self, filters: int, strides: int, sk_ratio: float, norm: MakeNorm) -> None:
@@ -114,8 +114,8 @@ class SqueezeExcitation(tf.keras.layers.Layer):
     Source: https://arxiv.org/abs/1709.01507.
 
     Args:
-        channels: Channels of the input.
-        bottleneck: Width between the two 1x1 convolutions.
+      channels: Channels of the input.
+      bottleneck: Width between the two 1x1 convolutions.
     """
 
     def __init__(self, channels: int, bottleneck: int) -> None:
@@ -131,11 +131,11 @@ class ProjectionShortcut(tf.keras.layers.Layer):
     """Brings a block's input to the shape of its output: a 1x1 convolution, then normalization.
 
     Args:
-        filters: Number of output channels.
-        strides: Step.
-        average: Average 2x2 pixels and convolve with stride 1, instead of skipping pixels
-            (ResNet-D, https://arxiv.org/abs/1812.01187).
-        norm: Makes the normalization layers.
+      filters: Number of output channels.
+      strides: Step.
+      average: Average 2x2 pixels and convolve with stride 1, instead of skipping pixels
+        (ResNet-D, https://arxiv.org/abs/1812.01187).
+      norm: Makes the normalization layers.
     """
 
     def __init__(self, filters: int, strides: int, average: bool, norm: MakeNorm) -> None:
@@ -157,13 +157,13 @@ class ResidualBlock(tf.keras.layers.Layer):
     """Two 3x3 convolutions beside a shortcut (ResNet-18 and 34).
 
     Args:
-        filters: Number of output channels.
-        strides: Step of the first convolution and of the shortcut.
-        project: Put a ProjectionShortcut on the shortcut, which is the identity otherwise.
-        sk_ratio: Above 0 makes the shortcut a ResNet-D one. As in the reference, only bottleneck
-            blocks have selective kernels.
-        se_ratio: Above 0 adds SqueezeExcitation with a bottleneck of `filters * se_ratio`.
-        norm: Makes the normalization layers.
+      filters: Number of output channels.
+      strides: Step of the first convolution and of the shortcut.
+      project: Put a ProjectionShortcut on the shortcut, which is the identity otherwise.
+      sk_ratio: Above 0 makes the shortcut a ResNet-D one. As in the reference, only bottleneck
+        blocks have selective kernels.
+      se_ratio: Above 0 adds SqueezeExcitation with a bottleneck of `filters * se_ratio`.
+      norm: Makes the normalization layers.
     """
 
     expansion = 1

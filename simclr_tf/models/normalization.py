@@ -26,13 +26,13 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
     False uses its moving statistics and leaves them alone, also with `training=True`.
 
     Args:
-        global_bn: Share batch statistics between replicas.
-        momentum: Share of the old moving statistics that a training step keeps.
-        relu: Apply ReLU to the result.
-        init_zero: Start `gamma` at zero instead of one.
-        center: Add a trained offset `beta`.
-        scale: Multiply by a trained `gamma`.
-        **kwargs: `name`, `dtype`, `trainable`.
+      global_bn: Share batch statistics between replicas.
+      momentum: Share of the old moving statistics that a training step keeps.
+      relu: Apply ReLU to the result.
+      init_zero: Start `gamma` at zero instead of one.
+      center: Add a trained offset `beta`.
+      scale: Multiply by a trained `gamma`.
+      **kwargs: `name`, `dtype`, `trainable`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         """Normalizes with the statistics of this batch and updates the moving ones.
 
         Args:
-            inputs: float32, bfloat16 or float16 [batch, height, width, channels].
+          inputs: float32, bfloat16 or float16 [batch, height, width, channels].
         """
         channels = inputs.shape[-1]
         # The raw operation: tf.nn.fused_batch_norm would raise epsilon to 1.001e-5.

@@ -22,16 +22,16 @@ class ProjectionHead(tf.keras.layers.Layer):
     section 3.2; the reference for normalization.
 
     Args:
-        mode: `none`, `linear` or `nonlinear`.
-        num_layers: Number of dense layers, if `nonlinear`.
-        out_dim: Width of the projection; `none` ignores it.
-        global_bn: Share batch statistics between replicas.
-        batch_norm_momentum: Share of the old moving statistics that a training step keeps.
-        last_offset: Give the last layer an offset too, as PyTorch's heads have.
-        name: Name of the layer.
+      mode: `none`, `linear` or `nonlinear`.
+      num_layers: Number of dense layers, if `nonlinear`.
+      out_dim: Width of the projection; `none` ignores it.
+      global_bn: Share batch statistics between replicas.
+      batch_norm_momentum: Share of the old moving statistics that a training step keeps.
+      last_offset: Give the last layer an offset too, as PyTorch's heads have.
+      name: Name of the layer.
 
     Raises:
-        ValueError: If `mode` is unknown, or a number is below 1.
+      ValueError: If `mode` is unknown, or a number is below 1.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class ProjectionHead(tf.keras.layers.Layer):
         """Returns the features, each hidden layer and last the projection.
 
         Args:
-            features: [batch, dim].
-            training: Normalize with the statistics of this batch and update the moving ones.
+          features: [batch, dim].
+          training: Normalize with the statistics of this batch and update the moving ones.
 
         Returns:
-            `num_layers + 1` tensors: [batch, dim] but for the last, which is [batch, out_dim].
-            Mode `none` returns one, the features.
+          `num_layers + 1` tensors: [batch, dim] but for the last, which is [batch, out_dim].
+          Mode `none` returns one, the features.
         """
         hiddens = [features]
         for layer in self.layers:
@@ -102,10 +102,10 @@ class DenseNorm(tf.keras.layers.Layer):
     """A dense layer without bias and batch normalization, whose offset is the bias.
 
     Args:
-        units: Number of outputs. None makes a hidden layer: as many as inputs, ReLU.
-        global_bn: Share batch statistics between replicas.
-        momentum: Share of the old moving statistics that a training step keeps.
-        offset: Add a trained offset.
+      units: Number of outputs. None makes a hidden layer: as many as inputs, ReLU.
+      global_bn: Share batch statistics between replicas.
+      momentum: Share of the old moving statistics that a training step keeps.
+      offset: Add a trained offset.
     """
 
     def __init__(

@@ -41,13 +41,13 @@ class Stem(tf.keras.layers.Layer):
     """What comes before the block groups: 1/4 of the image's height and width, or all of it.
 
     Args:
-        filters: Number of output channels.
-        cifar_stem: One 3x3 convolution, no pooling: for images of some 32 pixels.
-        deep: Three 3x3 convolutions instead of one of 7x7 (ResNet-D). Not with `cifar_stem`.
-        pad_pool: Pad both sides of what is pooled, as PyTorch does. SAME padding starts with the
-            end, where one row and column are enough.
-        norm: Makes the normalization layers.
-        relu: Rectify the result; needed where it is pooled.
+      filters: Number of output channels.
+      cifar_stem: One 3x3 convolution, no pooling: for images of some 32 pixels.
+      deep: Three 3x3 convolutions instead of one of 7x7 (ResNet-D). Not with `cifar_stem`.
+      pad_pool: Pad both sides of what is pooled, as PyTorch does. SAME padding starts with the
+        end, where one row and column are enough.
+      norm: Makes the normalization layers.
+      relu: Rectify the result; needed where it is pooled.
     """
 
     def __init__(
@@ -111,25 +111,25 @@ class ResNet(tf.keras.Model):
     ResNet-D). The last `gamma` of each block starts at zero, so that blocks start as identities.
 
     Args:
-        depth: 18, 34, 50, 101, 152 or 200.
-        width_multiplier: Factor on the number of channels: 1, 2, 3, or a fraction to experiment
-            with (0.25 makes 16 channels of 64). Rounded to whole channels.
-        sk_ratio: Above 0 uses selective kernels, whose mixing bottleneck has this share of the
-            block's channels but 32 or more; the papers use 0.0625. Depths 18 and 34 only get
-            ResNet-D's stem and shortcuts.
-        se_ratio: Above 0 adds squeeze-excitation with this share of the block's channels.
-        cifar_stem: Keep the resolution in the stem: for images of 32 pixels or fewer.
-        global_bn: Share batch statistics between replicas.
-        batch_norm_momentum: Share of the old moving statistics that a training step keeps.
-        torch_normalization: Six numbers make the network torchvision's: it normalizes images by
-            the first three, the mean of each colour, and the last three, the standard deviation;
-            it pads as PyTorch does; and where a group keeps the shape, as the first one of depth
-            18 and 34, its shortcut is the identity.
-        stem_relu: Rectify what the stem returns. Not doing so needs `cifar_stem`.
-        name: Name of the layer.
+      depth: 18, 34, 50, 101, 152 or 200.
+      width_multiplier: Factor on the number of channels: 1, 2, 3, or a fraction to experiment
+        with (0.25 makes 16 channels of 64). Rounded to whole channels.
+      sk_ratio: Above 0 uses selective kernels, whose mixing bottleneck has this share of the
+        block's channels but 32 or more; the papers use 0.0625. Depths 18 and 34 only get
+        ResNet-D's stem and shortcuts.
+      se_ratio: Above 0 adds squeeze-excitation with this share of the block's channels.
+      cifar_stem: Keep the resolution in the stem: for images of 32 pixels or fewer.
+      global_bn: Share batch statistics between replicas.
+      batch_norm_momentum: Share of the old moving statistics that a training step keeps.
+      torch_normalization: Six numbers make the network torchvision's: it normalizes images by
+        the first three, the mean of each color, and the last three, the standard deviation;
+        it pads as PyTorch does; and where a group keeps the shape, as the first one of depth
+        18 and 34, its shortcut is the identity.
+      stem_relu: Rectify what the stem returns. Not doing so needs `cifar_stem`.
+      name: Name of the layer.
 
     Raises:
-        ValueError: If `depth` is none of the above, or another argument is out of its range.
+      ValueError: If `depth` is none of the above, or another argument is out of its range.
     """
 
     def __init__(
@@ -201,8 +201,8 @@ class ResNet(tf.keras.Model):
         """Returns the features [batch, features_dim], in the compute dtype, of `images`.
 
         Args:
-            images: float32 [batch, height, width, 3] in [0, 1].
-            training: Normalize with the statistics of this batch and update the moving ones.
+          images: float32 [batch, height, width, 3] in [0, 1].
+          training: Normalize with the statistics of this batch and update the moving ones.
         """
         return self.endpoints(images, training=training)["final_avg_pool"]
 
@@ -210,13 +210,13 @@ class ResNet(tf.keras.Model):
         """Returns what `call` computes on its way, by the reference's names.
 
         Args:
-            images: As for `call`.
-            training: As for `call`.
+          images: As for `call`.
+          training: As for `call`.
 
         Returns:
-            `initial_conv`, the stem before normalization; `initial_max_pool`, after normalization,
-            ReLU and, but for `cifar_stem`, pooling; `block_group1` to `block_group4`, all
-            [batch, height, width, channels]; `final_avg_pool` [batch, features_dim].
+          `initial_conv`, the stem before normalization; `initial_max_pool`, after normalization,
+          ReLU and, but for `cifar_stem`, pooling; `block_group1` to `block_group4`, all
+          [batch, height, width, channels]; `final_avg_pool` [batch, features_dim].
         """
         ends: dict[str, tf.Tensor] = {}
         if self._torch_normalization is not None:
@@ -238,11 +238,11 @@ class ResNet(tf.keras.Model):
         compiled model among them, do not notice: freeze first.
 
         Args:
-            after_block: -1 freezes nothing (and thaws everything), 0 the stem, 1 to 4 the stem
-                and as many block groups: the reference's `fine_tune_after_block`.
+          after_block: -1 freezes nothing (and thaws everything), 0 the stem, 1 to 4 the stem
+            and as many block groups: the reference's `fine_tune_after_block`.
 
         Raises:
-            ValueError: If `after_block` is not in -1 to 4.
+          ValueError: If `after_block` is not in -1 to 4.
         """
         check_argument("after_block", after_block, FREEZE_AFTER, whole=True)
         self._frozen_after = after_block

@@ -14,13 +14,13 @@ class SupervisedHead(tf.keras.layers.Layer):
     """Logits `features @ kernel + bias`, computed in float32 whatever the precision of the model.
 
     Args:
-        num_classes: Number of logits.
-        zero_init: Start the kernel at zero, so that all classes start equally likely. Otherwise
-            it is drawn from a normal distribution with standard deviation 0.01.
-        name: Name of the layer.
+      num_classes: Number of logits.
+      zero_init: Start the kernel at zero, so that all classes start equally likely. Otherwise
+        it is drawn from a normal distribution with standard deviation 0.01.
+      name: Name of the layer.
 
     Raises:
-        ValueError: If `num_classes` is below 1.
+      ValueError: If `num_classes` is below 1.
     """
 
     def __init__(

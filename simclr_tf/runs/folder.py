@@ -28,8 +28,9 @@ def choose_model_dir(config: Config) -> Config:
     folder = config.task.model_dir.rstrip("/")
     if not folder:
         dataset = config.data.dataset.replace("/", "_").replace(":", "_")
-        depth = config.architecture.resnet_depth
-        return config.replace(model_dir=new_folder(f"{config.task.train_mode}_{dataset}_r{depth}"))
+        return config.replace(
+            model_dir=new_folder(f"{config.task.train_mode}_{dataset}_{config.architecture.name}")
+        )
     config = config.replace(model_dir=folder)
     stored = stored_config(folder)
     if stored is not None:

@@ -24,7 +24,7 @@ def describe(config: Config, plan: Plan, *, parameters: dict[str, int], devices:
         ("task", _task(config, plan.num_classes)),
         ("data", f"{data.dataset}, {data.train_split}: {plan.train_examples:,} images"),
         ("images", f"{data.image_size} x {data.image_size} px"),
-        ("encoder", _encoder(config)),
+        ("encoder", str(config.architecture)),
         ("parameters", ", ".join(f"{part} {count:,}" for part, count in parameters.items())),
         (
             "length",
@@ -70,13 +70,3 @@ def _task(config: Config, num_classes: int | None) -> str:
     checkpoint = config.task.checkpoint
     origin = f"from {checkpoint}" if checkpoint else "from scratch (no --checkpoint)"
     return f"{trained}, {origin}"
-
-
-def _encoder(config: Config) -> str:
-    network = config.architecture
-    return (
-        f"ResNet-{network.resnet_depth}, width {network.width_multiplier:g}"
-        + (f", SK {network.sk_ratio:g}" if network.sk_ratio else "")
-        + (f", SE {network.se_ratio:g}" if network.se_ratio else "")
-        + (", laid out as PyTorch's" if network.torch_normalization else "")
-    )

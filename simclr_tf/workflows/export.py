@@ -90,7 +90,7 @@ def _choose_folder(config: Config, run: str | None) -> str:
     """Returns where to write: what was asked for, else the run's folder, else a new one."""
     folder = config.task.model_dir.rstrip("/")
     if not folder:
-        return run or new_folder(f"export_r{config.architecture.resnet_depth}")
+        return run or new_folder(f"export_{config.architecture.name}")
     check_is_no_file(folder)
     if stored_config(folder) is not None and folder != run:
         raise SettingError(
@@ -148,8 +148,7 @@ def _export_file(network: Network, described: Description, config: Config) -> st
     difference = _compare(kind.run(content, images), expected, config)
     folder = files.join(config.task.model_dir, "export")
     tf.io.gfile.makedirs(folder)
-    depth = described.architecture.resnet_depth
-    stem = files.join(folder, f"resnet{depth}-{described.step}")
+    stem = files.join(folder, f"{described.architecture.name}-{described.step}")
     metadata = describe_export(
         read_parts(network.parts),
         described,

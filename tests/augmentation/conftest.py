@@ -14,7 +14,7 @@ def make_seeds(count: int, seed: int = 0) -> np.ndarray:
 
 
 def make_images(batch: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Colourful noise, uint8, with black, white and grey pixels among it."""
+    """Colorful noise, uint8, with black, white and gray pixels among it."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, [batch, height, width, 3]).astype(np.uint8)
     images[:, 0, 0], images[:, 0, 1], images[:, 1, 0] = 0, 255, 77

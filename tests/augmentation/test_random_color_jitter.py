@@ -1,4 +1,4 @@
-"""Colour jitter against tf.image, one image and one operation at a time."""
+"""Color jitter against tf.image, one image and one operation at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Greyscale against a weighted sum in NumPy."""
+"""Grayscale against a weighted sum in NumPy."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def test_grayscale_is_the_luma(images, seeds):
     assert 0 < apply.sum() < 20
 
 
-def test_a_fifth_of_the_images_lose_colour(seeds):
+def test_a_fifth_of_the_images_lose_color(seeds):
     drawn = RandomGrayscale().draw(tf.constant(seeds(10_000)))
     assert abs(drawn["apply"].numpy().mean() - 0.2) < 4 * 0.4 / 100

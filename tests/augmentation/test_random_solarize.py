@@ -1,4 +1,4 @@
-"""Solarisation against Pillow's definition, in NumPy."""
+"""Solarization against Pillow's definition, in NumPy."""
 
 from __future__ import annotations
 

@@ -48,15 +48,15 @@ class _Made(tfds.core.GeneratorBasedBuilder):
 
 
 class MadeVaried(_Made):
-    """RGB photographs of different sizes: image i is 10 + i high, 20 - i / 2 wide, of colour i."""
+    """RGB photographs of different sizes: image i is 10 + i high, 20 - i / 2 wide, of color i."""
 
     @staticmethod
     def images() -> list[np.ndarray]:
         return [np.full((10 + i, 20 - i // 2, 3), i, np.uint8) for i in range(23)]
 
 
-class MadeVariedGrey(_Made):
-    """Grey images of different sizes without labels."""
+class MadeVariedGray(_Made):
+    """Gray images of different sizes without labels."""
 
     SHAPE = (None, None, 1)
     HAS_LABEL = False
@@ -67,7 +67,7 @@ class MadeVariedGrey(_Made):
 
 
 class MadeFiles(_Made):
-    """37 grey images of one size in several files."""
+    """37 gray images of one size in several files."""
 
     SHAPE = (4, 6, 1)
 
@@ -81,7 +81,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the made data sets and `digits`, prepared."""
     folder = tmp_path_factory.mktemp("tfds")
     tfds.disable_progress_bar()
-    for builder in (MadeVaried, MadeVariedGrey):
+    for builder in (MadeVaried, MadeVariedGray):
         builder(data_dir=str(folder)).download_and_prepare()
     MadeFiles(data_dir=str(folder)).download_and_prepare(
         download_config=tfds.download.DownloadConfig(num_shards=NUM_FILES)
@@ -92,7 +92,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def load_made(data_dir: Path) -> Callable[[str], data.ImageDataset]:
-    """Loads `digits`, `made_varied`, `made_varied_grey` or `made_files`."""
+    """Loads `digits`, `made_varied`, `made_varied_gray` or `made_files`."""
     return lambda name: data.load(name, data_dir=data_dir)
 
 

@@ -54,7 +54,7 @@ def test_attributes(load_made):
     assert (varied.name, varied.num_classes) == ("made_varied", 40)
     assert varied.image_shape == (None, None, 3)
     assert not varied.has_static_size
-    assert load_made("made_varied_grey").num_classes is None
+    assert load_made("made_varied_gray").num_classes is None
     files = load_made("made_files")
     assert files.image_shape == (4, 6, 1)
     assert files.has_static_size

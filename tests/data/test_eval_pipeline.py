@@ -45,24 +45,23 @@ def test_every_example_exactly_once(load_made, contexts, name, batch, pipelines,
             assert not b["label"][b["weight"] == 0].any()
 
 
-@pytest.mark.parametrize("name", ["made_files", "made_varied", "made_varied_grey"])
+@pytest.mark.parametrize("name", ["made_files", "made_varied", "made_varied_gray"])
 def test_images_are_preprocessed_and_matched(load_made, contexts, name):
     ((*batches,),) = run(load_made(name), contexts, global_batch_size=5)
     for b in batches:
         real = b["weight"] > 0
-        # Image i of the made data sets has colour i throughout.
-        colour = np.round(b["image"].mean(axis=(1, 2, 3)) * 255)[real]
-        if name == "made_varied_grey":
+        # Image i of the made data sets has color i throughout.
+        color = np.round(b["image"].mean(axis=(1, 2, 3)) * 255)[real]
+        if name == "made_varied_gray":
             assert set(b["label"][real]) == {-1}
         else:
-            np.testing.assert_array_equal(colour, b["label"][real])
+            np.testing.assert_array_equal(color, b["label"][real])
 
 
 @pytest.mark.parametrize("name", ["made_files", "made_varied"])
-@pytest.mark.parametrize("cache", [False, True])
-def test_order_is_the_same_every_time(load_made, name, cache, contexts):
+def test_order_is_the_same_every_time(load_made, name, contexts):
     input_fn = data.eval_input_fn(
-        load_made(name), split="train", global_batch_size=10, image_size=8, cache=cache
+        load_made(name), split="train", global_batch_size=10, image_size=8
     )
     (context,) = contexts(1, 1)
     dataset = input_fn(context)

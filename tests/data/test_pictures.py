@@ -40,30 +40,30 @@ def decode(content: bytes) -> np.ndarray:
     return tf.io.decode_image(usable, channels=3, expand_animations=False).numpy()
 
 
-RGB, GREY = NOISE[..., :3], NOISE[..., 0]
-FEW = GREY // 16 * 16  # fits into a palette
-GIF_FRAMES = [Image.fromarray(GREY), Image.fromarray(GREY[::-1])]
+RGB, GRAY = NOISE[..., :3], NOISE[..., 0]
+FEW = GRAY // 16 * 16  # fits into a palette
+GIF_FRAMES = [Image.fromarray(GRAY), Image.fromarray(GRAY[::-1])]
 LOSSLESS = {
     "png": (encode(RGB, "PNG"), RGB),
-    "png, grey": (encode(GREY, "PNG"), GREY),
+    "png, gray": (encode(GRAY, "PNG"), GRAY),
     "png, alpha": (encode(NOISE, "PNG"), RGB),
-    "png, grey and alpha": (png(NOISE[..., [0, 3]]), GREY),
+    "png, gray and alpha": (png(NOISE[..., [0, 3]]), GRAY),
     "png, 16 bits": (png(DEEP[..., :3]), DEEP[..., :3] >> 8),
     "png, 16 bits, alpha": (png(DEEP), DEEP[..., :3] >> 8),
-    "png, 16 bits, grey": (png(DEEP[..., :1]), DEEP[..., 0] >> 8),
-    "png, 16 bits, grey and alpha": (png(DEEP[..., [0, 3]]), DEEP[..., 0] >> 8),
+    "png, 16 bits, gray": (png(DEEP[..., :1]), DEEP[..., 0] >> 8),
+    "png, 16 bits, gray and alpha": (png(DEEP[..., [0, 3]]), DEEP[..., 0] >> 8),
     "png, palette": (encode(FEW, "PNG", "P"), FEW),
     "png, palette and alpha": (encode(FEW, "PNG", "P", transparency=3), FEW),
-    "png, one bit": (encode(GREY // 128 * 255, "PNG", "1"), GREY // 128 * 255),
+    "png, one bit": (encode(GRAY // 128 * 255, "PNG", "1"), GRAY // 128 * 255),
     "webp": (encode(RGB, "WEBP", lossless=True), RGB),
     "webp, alpha": (encode(NOISE, "WEBP", lossless=True, exact=True), RGB),
     "webp, frames": (
         encode(RGB, "WEBP", lossless=True, save_all=True,
                append_images=[Image.fromarray(RGB[::-1])]), RGB),
     "bmp": (encode(RGB, "BMP"), RGB),
-    "bmp, grey": (encode(GREY, "BMP"), GREY),
-    "gif": (encode(GREY, "GIF"), GREY),
-    "gif, frames": (encode(GREY, "GIF", save_all=True, append_images=GIF_FRAMES[1:]), GREY),
+    "bmp, gray": (encode(GRAY, "BMP"), GRAY),
+    "gif": (encode(GRAY, "GIF"), GRAY),
+    "gif, frames": (encode(GRAY, "GIF", save_all=True, append_images=GIF_FRAMES[1:]), GRAY),
     "png, black": (encode(RGB * 0, "PNG"), RGB * 0),
 }  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_lossless_pictures_are_exact(kind):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("pixels", [NOISE, DEEP], ids=["8 bits", "16 bits"])
 def test_as_data_sets_of_tfds_are_turned_into_rgb(channels, pixels):
-    """The same picture is the same in a folder and in TFDS, which knows no grey with alpha."""
+    """The same picture is the same in a folder and in TFDS, which knows no gray with alpha."""
     content = png(pixels[..., :channels])
     plain = tf.io.decode_png(content, dtype=pixels.dtype)
     expected = data.to_rgb(plain if channels != 2 else plain[..., :1])
@@ -89,14 +89,14 @@ def test_as_data_sets_of_tfds_are_turned_into_rgb(channels, pixels):
 JPEGS = {
     "rgb": {},
     "progressive": {"progressive": True},
-    "grey": {"mode": "L"},
+    "gray": {"mode": "L"},
     "cmyk": {"mode": "CMYK"},
 }
 
 
 @pytest.mark.parametrize("kind", JPEGS)
 def test_jpeg(kind):
-    pixels = np.repeat(SLOPE[..., :1], 3, axis=-1) if kind == "grey" else SLOPE
+    pixels = np.repeat(SLOPE[..., :1], 3, axis=-1) if kind == "gray" else SLOPE
     content = encode(pixels, "JPEG", quality=98, subsampling=0, **JPEGS[kind])
     np.testing.assert_allclose(decode(content), pixels.astype(float), atol=8)
     assert (pictures.to_decodable(content) is content) == (kind != "cmyk")
@@ -152,7 +152,7 @@ BAD = {
         f"{kind}, {share} of it": (content[: int(len(content) * share)], "")
         for kind, content in {
             "jpeg": encode(SLOPE, "JPEG", quality=98),
-            "jpeg, grey": encode(SLOPE[..., 0], "JPEG", quality=98),
+            "jpeg, gray": encode(SLOPE[..., 0], "JPEG", quality=98),
             **{name: LOSSLESS[name][0] for name in ("png", "webp", "bmp", "gif")},
         }.items()
         for share in (0.1, 0.5, 0.9)

@@ -1,4 +1,4 @@
-"""Colour channels and the evaluation crop, against plain NumPy."""
+"""Color channels and the evaluation crop, against plain NumPy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from simclr_tf.data import preprocess_for_eval, to_rgb
 
 
 def cubic_matrix(size: int, out: int) -> np.ndarray:
-    """Row k holds the weights of Keys' cubic (a = -0.5) for output k, edges renormalised."""
+    """Row k holds the weights of Keys' cubic (a = -0.5) for output k, edges renormalized."""
     matrix = np.zeros((out, size))
     for k in range(out):
-        centre = (k + 0.5) * size / out - 0.5
-        for j in range(int(np.floor(centre)) - 1, int(np.floor(centre)) + 3):
-            t = abs(centre - j)
+        center = (k + 0.5) * size / out - 0.5
+        for j in range(int(np.floor(center)) - 1, int(np.floor(center)) + 3):
+            t = abs(center - j)
             weight = 1.5 * t**3 - 2.5 * t**2 + 1 if t <= 1 else -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
             if 0 <= j < size:
                 matrix[k, j] += weight
@@ -109,12 +109,12 @@ def test_eval_of_floats_equals_eval_of_bytes():
 
 @pytest.mark.parametrize("leading", [(), (2,)])
 def test_to_rgb(leading):
-    grey = np.random.default_rng(0).integers(0, 256, (*leading, 5, 6, 1)).astype(np.uint8)
-    rgb = np.concatenate([grey, 255 - grey, grey // 2], axis=-1)
+    gray = np.random.default_rng(0).integers(0, 256, (*leading, 5, 6, 1)).astype(np.uint8)
+    rgb = np.concatenate([gray, 255 - gray, gray // 2], axis=-1)
     for channels, expected in (
-        (grey, grey.repeat(3, axis=-1)),
+        (gray, gray.repeat(3, axis=-1)),
         (rgb, rgb),
-        (np.concatenate([rgb, grey], axis=-1), rgb),
+        (np.concatenate([rgb, gray], axis=-1), rgb),
     ):
         np.testing.assert_array_equal(to_rgb(tf.constant(channels)), expected)
         wide = tf.constant(channels.astype(np.uint16) * 257)

@@ -165,7 +165,7 @@ def test_a_batch_may_exceed_the_data(load_made):
 
 
 def test_no_labels(load_made):
-    rows = run(load_made("made_varied_grey"))
+    rows = run(load_made("made_varied_gray"))
     assert set(rows[:, 3]) == {-1}
 
 
@@ -204,7 +204,7 @@ def test_default_shuffle_buffer():
 
 
 def test_errors(load_made, contexts):
-    dataset = load_made("made_varied_grey")
+    dataset = load_made("made_varied_gray")
     with pytest.raises(SettingError, match="`train_batch_size=6` .* multiple of 4"):
         run(dataset, contexts(1, 4)[0])
     with pytest.raises(SettingError, match=r"`train_split=train\[:1\]` .* 2 hosts"):
