@@ -16,6 +16,9 @@ FORMAT = 2  # 1, which is read too, has no torch_normalization and no stem_relu
 READABLE = (1, FORMAT)
 TRAIN_MODES = ("pretrain", "finetune")
 
+_CLASSES = Range(1, 2**31 - 1)  # TensorFlow's: a dimension of a tensor, and an int64
+_STEPS = Range(0, 2**63 - 1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Description:
@@ -101,7 +104,7 @@ class Description:
         head = _take(content, "supervised_head", _is_table)
         classes, selector = None, 0
         if head is not None:
-            classes = _take(head, "num_classes", _whole(Range(1)), needed=True)
+            classes = _take(head, "num_classes", _whole(_CLASSES), needed=True)
             selector = _take(head, "ft_proj_selector", _is_int, needed=True)
         architecture.check_projection_selector(selector)
         names = _take(content, "class_names", _are_names)
@@ -113,7 +116,7 @@ class Description:
             projection_selector=selector,
             dataset=_take(content, "dataset", lambda value: isinstance(value, str)),
             class_names=None if names is None else tuple(names),
-            step=_take(content, "step", _whole(Range(0))),
+            step=_take(content, "step", _whole(_STEPS)),
         )
 
     def _contradictions(self, shapes: Shapes) -> Iterator[str]:

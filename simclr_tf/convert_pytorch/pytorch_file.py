@@ -53,8 +53,7 @@ _KNOWN = {
     *(f"torch.{kind}Storage" for kind in _STORAGES),
     *(f"torch.{kind}" for kind in ("float32", "float64", "float16", "bfloat16", "int64")),
 }
-_WEIGHTS = ("state_dict", "model_state_dict", "model")
-"""Names under which training loops keep the weights."""
+_WEIGHTS = ("state_dict", "model_state_dict", "model")  # where training loops keep the weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simclr_tf.architecture import FIELDS
@@ -132,6 +132,8 @@ PLACES = [
 
 @settings(max_examples=400, deadline=None)
 @given(place=st.sampled_from(PLACES), value=JSON)
+@example(place=("supervised_head", "num_classes"), value=10**400)
+@example(place=("step",), value=10**400)
 def test_anything_else_is_refused_or_means_what_it_says(place, value) -> None:
     content = copy.deepcopy(CLASSIFIER.to_json())
     *tables, name = place
