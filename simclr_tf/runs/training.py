@@ -9,7 +9,7 @@ import math
 import tensorflow as tf
 
 from simclr_tf import data
-from simclr_tf.augmentation import ViewPipeline, Views
+from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import StoredWeights, read_parts, restore_parts
 from simclr_tf.distribution import sum_over_workers
 from simclr_tf.errors import SettingError
@@ -28,6 +28,8 @@ from simclr_tf.training.summaries import Summaries
 from simclr_tf.training.training_state import TrainingState
 
 Trainable = SimCLR | Classifier
+
+_SHOWN = 8  # pairs of views in TensorBoard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,14 +133,14 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
         return {}
-    views = model.views
-    assert views is not None  # `runs.networks` gives them
+    assert model.views is not None  # `runs.networks` gives them
     batch = config.optimization.train_batch_size
+    pipeline = ViewPipeline(model.views, on_device=_augments_on_device(run))
     input_fn = data.train_input_fn(
         run.dataset,
         split=config.data.train_split,
         global_batch_size=batch,
-        transform=ViewPipeline(views, on_device=_augments_on_device(run)),
+        transform=pipeline,
         cache=config.data.cache_dataset,
         seed=config.task.seed,
         start_step=start.step,
@@ -153,7 +155,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         log_dir=f"{config.task.model_dir}/train" if workers.is_chief else None,
         every=plan.summary_steps,
         schedule=run.schedule,
-        images=_sample_views(run, views),
+        images=_sample_views(run, pipeline),
     )
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
     preemption = Preemption(run.strategy, workers, start.state, start=start.step)
@@ -193,11 +195,27 @@ def export(run: PreparedRun, model: Network) -> None:
     print(f"SavedModel: {folder}")
 
 
-def _sample_views(run: PreparedRun, views: Views, count: int = 8) -> tf.Tensor:
-    """Returns the views of a few training images, [count, ...], to be looked at."""
-    split, seed = run.config.data.train_split, run.config.task.seed
-    images = data.sample_images(run.dataset, split=split, count=count, seed=seed)
-    return tf.stack([views.of_one(tf.constant(image), key) for image, key in images])
+def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:
+    """Returns the views of a few training images, [count, ...], to be looked at.
+
+    They are made as training makes its own, so that nothing is compiled for them: images of one
+    size in batches of a replica's size, others one by one.
+    """
+    config = run.config
+    count = batch = _SHOWN
+    if run.dataset.has_static_size:
+        batch = config.optimization.train_batch_size // run.plan.replicas
+    input_fn = data.train_input_fn(
+        run.dataset,
+        split=config.data.train_split,
+        global_batch_size=batch,
+        transform=pipeline,
+        cache=False,
+        seed=config.task.seed,
+        shuffle_buffer=16 * count,
+    )
+    (first,) = input_fn(tf.distribute.InputContext()).take(1)
+    return pipeline.views.finish(first)[:count]
 
 
 def _augments_on_device(run: PreparedRun) -> bool:
