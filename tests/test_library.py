@@ -52,4 +52,4 @@ assert issubclass(SimCLR, tf.keras.Model)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with pytest.raises(AttributeError, match="no attribute 'SimCRL'"):
-        simclr_tf.SimCRL
+        _ = simclr_tf.SimCRL
