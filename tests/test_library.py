@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,27 @@ def test_what_is_printed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert top_1 == [pytest.approx(1 / 8)]  # eight black images of eight classes
     np.testing.assert_allclose(notebook["loss"], notebook["same"].loss, rtol=1e-6)
     assert not notebook["classifier"].encoder.trainable_variables
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("touched", [False, True])
+def test_keras_is_keras_2_after_tensorflow_or_it_is_said_how(touched: bool) -> None:
+    code = f"""
+import tensorflow as tf
+{"tf.keras.Sequential" if touched else ""}
+from simclr_tf import SimCLR, SimCLRViews
+import keras_cv
+assert issubclass(SimCLR, tf.keras.Model)
+assert issubclass(keras_cv.layers.Grayscale, tf.keras.layers.Layer)
+"""
+    fresh = {name: v for name, v in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=fresh, capture_output=True, text=True)
+    if touched and sys.version_info >= (3, 12):  # there Keras 3 is TensorFlow's own choice
+        assert done.returncode == 1
+        assert "import simclr_tf before tf.keras is first used" in done.stderr.splitlines()[-1]
+    else:
+        assert done.returncode == 0, done.stderr
 
 
 def test_importing_is_quick_and_the_names_are_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,13 +180,15 @@ def test_a_new_process_loads_what_was_saved_in_bfloat16(tmp_path: Path) -> None:
         tf.keras.mixed_precision.set_global_policy("float32")
     assert model.encoder.dtype_policy.name == "mixed_bfloat16"
     code = f"""
-import simclr_tf, numpy as np, tensorflow as tf
+import numpy as np, tensorflow as tf
+import simclr_tf
 model = tf.keras.models.load_model("{tmp_path}/model.keras")
 np.save("{tmp_path}/features.npy", model.predict(np.load("{tmp_path}/images.npy"), verbose=0))
 assert model.encoder(tf.zeros([1, 32, 32, 3])).dtype == tf.bfloat16
 assert tf.keras.mixed_precision.global_policy().name == "float32"
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    fresh = {name: v for name, v in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=fresh, check=True)
     np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), features)
 
 
