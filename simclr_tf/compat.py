@@ -66,6 +66,26 @@ def import_tensorflow() -> None:
         importlib.import_module("tensorflow")
 
 
+def settle_keras() -> None:
+    """Makes sure that Keras is Keras 2, also where TensorFlow was imported before this package.
+
+    Raises:
+      ImportError: it is too late for that.
+    """
+    if _tensorflow_version() < (2, 16):
+        return
+    import tensorflow as tf
+
+    if hasattr(tf.keras, "version"):  # Keras 2 does not tell its own
+        raise ImportError(
+            "tf.keras is Keras 3 by now, and simclr_tf needs Keras 2: import simclr_tf before "
+            "tf.keras is first used, or set TF_USE_LEGACY_KERAS=1 in the environment"
+        )
+    # What `from tensorflow.keras import ...` gives, as in keras-cv, was decided when TensorFlow was
+    # imported; what `tf.keras` is, only now.
+    sys.modules["tensorflow.keras"] = importlib.import_module("tf_keras.api._v2.keras")
+
+
 def start_xla() -> None:
     """Compiles something, so that XLA says now, unheard, what it says once a process.
 
@@ -117,6 +137,7 @@ def _without_notes(starts: tuple[str, ...] = _NOTES) -> Iterator[None]:
 
 def keras_cv() -> ModuleType:
     """Returns keras-cv, without the line about its backend that importing it prints."""
+    settle_keras()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return importlib.import_module("keras_cv")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,27 @@ def test_what_is_printed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not notebook["classifier"].encoder.trainable_variables
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("touched", [False, True])
+def test_keras_is_keras_2_after_tensorflow_or_it_is_said_how(touched: bool) -> None:
+    code = f"""
+import tensorflow as tf
+{"tf.keras.Sequential" if touched else ""}
+from simclr_tf import SimCLR, SimCLRViews
+import keras_cv
+assert issubclass(SimCLR, tf.keras.Model)
+assert issubclass(keras_cv.layers.Grayscale, tf.keras.layers.Layer)
+"""
+    fresh = {name: v for name, v in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=fresh, capture_output=True, text=True)
+    if touched and sys.version_info >= (3, 12):  # there Keras 3 is TensorFlow's own choice
+        assert done.returncode == 1
+        assert "import simclr_tf before tf.keras is first used" in done.stderr.splitlines()[-1]
+    else:
+        assert done.returncode == 0, done.stderr
+
+
 def test_importing_is_quick_and_the_names_are_there() -> None:
     code = """
 import sys, simclr_tf
@@ -52,4 +74,4 @@ assert issubclass(SimCLR, tf.keras.Model)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with pytest.raises(AttributeError, match="no attribute 'SimCRL'"):
-        simclr_tf.SimCRL  # noqa: B018
+        _ = simclr_tf.SimCRL

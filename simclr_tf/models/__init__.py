@@ -1,6 +1,6 @@
 """Encoders, heads, and what is asked of them."""
 
-from simclr_tf.models.build import build_encoder, build_projection_head
+from simclr_tf.models.build import build_encoder, build_projection_head, complete_parts
 from simclr_tf.models.encoders import endpoints, freeze
 from simclr_tf.models.normalization import BatchNormRelu
 from simclr_tf.models.projection_head import ProjectionHead
@@ -15,6 +15,7 @@ __all__ = [
     "SupervisedHead",
     "build_encoder",
     "build_projection_head",
+    "complete_parts",
     "endpoints",
     "freeze",
     "normalization_and_bias_variables",

@@ -11,8 +11,8 @@ from simclr_tf.bounds import check_argument
 from simclr_tf.distribution import replica_share
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
+from simclr_tf.training.measures import accuracy, record, supervised_loss
 from simclr_tf.training.network import Network
-from simclr_tf.training.supervised import accuracy, supervised_loss
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
     from simclr_tf.augmentation import Views
@@ -101,14 +101,13 @@ class Classifier(Network):
             loss = classification + decay
             share = loss * replica_share(tf.shape(labels)[0])
         self.apply_loss(tape, share)
-        for name, value in {
+        values = {
             "total_loss": loss,
             "weight_decay": decay,
             "supervised_loss": classification,
             "supervised_acc": accuracy(labels, logits),
-        }.items():
-            self.train_metrics[name].update_state(value)
-        return {name: metric.result() for name, metric in self.train_metrics.items()}
+        }
+        return record(self.train_metrics, values, tf.shape(labels)[0])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

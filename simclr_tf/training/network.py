@@ -13,8 +13,7 @@ from simclr_tf.models import (
     ProjectionHead,
     ResNet,
     SupervisedHead,
-    build_encoder,
-    build_projection_head,
+    complete_parts,
     encoders,
     normalization_and_bias_variables,
 )
@@ -69,7 +68,7 @@ class Network(tf.keras.Model):
         super().__init__()
         check_argument("weight_decay", weight_decay, Range(0.0))
         check_argument("seed", seed, SEED, whole=True)
-        self.encoder, self.projection_head = _parts(encoder, projection_head)
+        self.encoder, self.projection_head = complete_parts(encoder, projection_head)
         self.supervised_head = supervised_head
         self.views = views
         layers = Range(-1, self.projection_head.num_layers)
@@ -242,21 +241,6 @@ class Network(tf.keras.Model):
         """Returns the features h, float32 [batch, dim], of a batch of images."""
         images = prepare(self.views, as_dictionary(batch)["images"])
         return tf.cast(self(images, training=False)["final_avg_pool"], tf.float32)
-
-
-def _parts(
-    encoder: Architecture | tf.keras.Model, projection_head: ProjectionHead | None
-) -> tuple[tf.keras.Model, ProjectionHead]:
-    """Builds what was described and what was left out."""
-    if isinstance(encoder, Architecture):
-        encoder.check()
-        return build_encoder(encoder), projection_head or build_projection_head(encoder)
-    if not isinstance(encoder, tf.keras.layers.Layer):
-        raise TypeError(
-            f"encoder={encoder!r} is neither an Architecture nor a tf.keras model (of Keras 2, "
-            "which `import simclr_tf` chooses where it comes first)"
-        )
-    return encoder, projection_head or ProjectionHead()
 
 
 def _ids(variables: Iterable[tf.Variable]) -> set[int]:

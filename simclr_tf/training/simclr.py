@@ -12,8 +12,8 @@ from simclr_tf.distribution import replica_share
 from simclr_tf.losses import NTXentOutput, nt_xent
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
+from simclr_tf.training.measures import accuracy, record, supervised_loss
 from simclr_tf.training.network import Network
-from simclr_tf.training.supervised import accuracy, supervised_loss
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
     from simclr_tf.augmentation import Views
@@ -104,9 +104,7 @@ class SimCLR(Network):
             share = loss * replica_share(tf.shape(views)[0])
         values["total_loss"] = loss
         self.apply_loss(tape, share)
-        for name, value in values.items():
-            self.train_metrics[name].update_state(value)
-        return {name: metric.result() for name, metric in self.train_metrics.items()}
+        return record(self.train_metrics, values, tf.shape(views)[0])
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
@@ -124,9 +122,8 @@ class SimCLR(Network):
         images = tf.concat([views[:, 0], views[:, 1]], axis=0)
         contrast = self._contrast(self._project(images, training=False)[-1])
         self._test_steps.update_state(1.0)
-        for name, value in zip(_CONTRAST, contrast):
-            self.test_metrics[name].update_state(value, sample_weight=tf.shape(views)[0])
-        results = {name: metric.result() for name, metric in self.test_metrics.items()}
+        values = dict(zip(_CONTRAST, contrast))
+        results = record(self.test_metrics, values, tf.shape(views)[0])
         if self.supervised_head is not None and {"images", "label"} <= batch.keys():
             results.update(super().test_step(batch))
         return results

@@ -1,6 +1,8 @@
-"""What the supervised head learns by, and how often it is right."""
+"""What steps measure: the supervised head, and means of it all."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -22,3 +24,12 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Share of examples whose largest logit is the label's, float32."""
     hits = tf.equal(labels, tf.argmax(logits, axis=-1))
     return tf.reduce_mean(tf.cast(hits, tf.float32))
+
+
+def record(
+    metrics: Mapping[str, tf.keras.metrics.Mean], values: Mapping[str, tf.Tensor], size: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Adds a step's values, means over `size` images of this replica, and returns all means."""
+    for name, value in values.items():
+        metrics[name].update_state(value, sample_weight=size)
+    return {name: metric.result() for name, metric in metrics.items()}

@@ -1,0 +1,48 @@
+"""Images of a user's own on two replicas: the same views, losses and weights as on one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.documentation import ROOT
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, dict]:
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("two_replicas_simclr.py"))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def test_training_equals_one_device(report) -> None:
+    one, two = report["one"], report["two"]
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert one["excluded"] == two["excluded"] != []
+    assert one["history"].keys() == two["history"].keys()
+    for name, values in one["history"].items():
+        np.testing.assert_allclose(two["history"][name], values, rtol=1e-4, err_msg=name)
+    assert one["moved"] > 1e-4
+    for first, second in zip(one["weights"], two["weights"], strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_equals_one_device_also_of_an_uneven_batch(report) -> None:
+    one, two = report["one"]["measured"], report["two"]["measured"]
+    assert set(one) >= {"contrast_loss", "contrast_acc", "eval/label_top_1_accuracy"}
+    assert two == pytest.approx(one, rel=1e-4)
+    for name in ("one", "two"):
+        assert report[name]["again"] == report[name]["measured"]

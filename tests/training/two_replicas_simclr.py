@@ -1,0 +1,69 @@
+"""Run by test_two_replicas_simclr.py in a process of its own: a process gets one MirroredStrategy.
+
+Prints one JSON object: what two logical CPUs come to that train and evaluate on images of a user's
+own, beside one device.
+"""
+
+import json
+
+import numpy as np
+
+import simclr_tf
+
+simclr_tf.compat.import_tensorflow()
+
+import tensorflow as tf
+
+from simclr_tf import LARS, ProjectionHead, SimCLR, SimCLRViews, SupervisedHead
+
+rng = np.random.default_rng(0)
+# Batches of 6 images and one of 5, which the replicas share as 3 and 3, and 3 and 2.
+IMAGES = rng.integers(0, 256, (17, 16, 16, 3), np.uint8)
+LABELS = rng.integers(0, 4, 17)
+
+
+def make() -> SimCLR:
+    """Wraps an encoder of a user's own."""
+    layers = tf.keras.layers
+    encoder = tf.keras.Sequential(
+        [
+            layers.Conv2D(8, 3, strides=2, use_bias=False),
+            layers.BatchNormalization(synchronized=True),
+            layers.ReLU(),
+            layers.Conv2D(16, 3, use_bias=False),
+        ]
+    )
+    head = ProjectionHead(num_layers=2, out_dim=8)
+    views = SimCLRViews(16, color_jitter_strength=0, use_blur=False)
+    return SimCLR(encoder, head, SupervisedHead(4), views=views, temperature=0.5)
+
+
+def run(strategy: tf.distribute.Strategy) -> dict[str, object]:
+    tf.keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = make()
+        model.compile(LARS(0.5, weight_decay=1e-3))
+    start = model.encoder.get_weights()[0]
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(6)
+    history = model.fit(dataset, epochs=2, verbose=0).history
+    return {
+        "replicas": strategy.num_replicas_in_sync,
+        "history": history,
+        "measured": model.evaluate(dataset, verbose=0, return_dict=True),
+        "again": model.evaluate(dataset, verbose=0, return_dict=True),
+        "excluded": model.optimizer.get_config()["exclude_from_weight_decay"],
+        "moved": float(np.abs(model.encoder.get_weights()[0] - start).max()),
+        "weights": [w.tolist() for part in model.parts.values() for w in part.get_weights()],
+    }
+
+
+def main() -> None:
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    print(json.dumps({"one": run(tf.distribute.get_strategy()), "two": run(strategy)}))
+
+
+if __name__ == "__main__":
+    main()
