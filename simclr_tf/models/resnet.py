@@ -122,7 +122,7 @@ class ResNet(tf.keras.Model):
         global_bn: Share batch statistics between replicas.
         batch_norm_momentum: Share of the old moving statistics that a training step keeps.
         torch_normalization: Six numbers make the network torchvision's: it normalizes images by
-            the first three, the mean of each colour, and the last three, the standard deviation;
+            the first three, the mean of each color, and the last three, the standard deviation;
             it pads as PyTorch does; and where a group keeps the shape, as the first one of depth
             18 and 34, its shortcut is the identity.
         stem_relu: Rectify what the stem returns. Not doing so needs `cifar_stem`.

@@ -25,7 +25,7 @@ def golden_hidden(pairs: int, dim: int, k: int) -> np.ndarray:
     )
 
 
-def algorithm_1(hidden: np.ndarray, temperature: float, normalise: bool = True) -> float:
+def algorithm_1(hidden: np.ndarray, temperature: float, normalize: bool = True) -> float:
     """The paper's Algorithm 1 in loops: the mean of l(i, j) over all 2N views.
 
     The paper interleaves the views (2k-1 and 2k); here view 2 of pair k is row N + k.
@@ -35,7 +35,7 @@ def algorithm_1(hidden: np.ndarray, temperature: float, normalise: bool = True) 
 
     def similarity(i: int, j: int) -> float:
         dot = sum(a * b for a, b in zip(z[i], z[j], strict=True))
-        return dot / math.sqrt(sum(z[i] ** 2)) / math.sqrt(sum(z[j] ** 2)) if normalise else dot
+        return dot / math.sqrt(sum(z[i] ** 2)) / math.sqrt(sum(z[j] ** 2)) if normalize else dot
 
     def loss(i: int, j: int) -> float:
         denominator = 0.0
@@ -72,13 +72,13 @@ def test_equals_the_reference(case, jit_compile):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "dim", "temperature", "normalise"),
+    ("pairs", "dim", "temperature", "normalize"),
     [(1, 3, 0.5, True), (2, 4, 1.0, True), (7, 5, 0.1, True), (4, 6, 2.0, False)],
 )
-def test_is_twice_the_mean_of_algorithm_1(pairs, dim, temperature, normalise):
+def test_is_twice_the_mean_of_algorithm_1(pairs, dim, temperature, normalize):
     hidden = np.random.default_rng(pairs).normal(size=(2 * pairs, dim)).astype(np.float32)
-    loss = nt_xent(hidden, temperature=temperature, hidden_norm=normalise).loss
-    expected = 2 * algorithm_1(hidden, temperature, normalise)
+    loss = nt_xent(hidden, temperature=temperature, hidden_norm=normalize).loss
+    expected = 2 * algorithm_1(hidden, temperature, normalize)
     np.testing.assert_allclose(loss, expected, rtol=3e-6, atol=1e-6)
 
 

@@ -119,8 +119,8 @@ def test_addons_config_round_trip_keeps_the_exclusions(name, learning_rate):
     variables, others = namesakes(), namesakes()
     optimizer = build(name, [variables[1]], learning_rate)
     optimizer._create_all_weights(variables)
-    serialised = json.loads(json.dumps(tf.keras.optimizers.serialize(optimizer), default=float))
-    copy = tf.keras.optimizers.deserialize(serialised, use_legacy_optimizer=True)
+    serialized = json.loads(json.dumps(tf.keras.optimizers.serialize(optimizer), default=float))
+    copy = tf.keras.optimizers.deserialize(serialized, use_legacy_optimizer=True)
     assert type(copy) is type(optimizer)
     assert copy.get_config()["exclude"] == [1]
     train(optimizer, variables, range(4))

@@ -167,8 +167,8 @@ def test_config_round_trip_keeps_the_exclusions():
     assert config["exclude_from_layer_adaptation"] == [0, 2]
     assert config["weight_decay"] == 1e-2
 
-    serialised = json.loads(json.dumps(tf.keras.optimizers.serialize(optimizer)))
-    copy = tf.keras.optimizers.deserialize(serialised)
+    serialized = json.loads(json.dumps(tf.keras.optimizers.serialize(optimizer)))
+    copy = tf.keras.optimizers.deserialize(serialized)
     assert isinstance(copy, LARS)
     assert copy.get_config() == config
     others = golden_variables()
