@@ -31,7 +31,6 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
       relu: Apply ReLU to the result.
       init_zero: Start `gamma` at zero instead of one.
       center: Add a trained offset `beta`.
-      scale: Multiply by a trained `gamma`.
       **kwargs: `name`, `dtype`, `trainable`.
     """
 
@@ -43,7 +42,6 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         relu: bool = True,
         init_zero: bool = False,
         center: bool = True,
-        scale: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -51,7 +49,6 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
             momentum=momentum,
             epsilon=EPSILON,
             center=center,
-            scale=scale,
             gamma_initializer="zeros" if init_zero else "ones",
             synchronized=global_bn,
             fused=False,
@@ -80,7 +77,7 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         # The raw operation: tf.nn.fused_batch_norm would raise epsilon to 1.001e-5.
         outputs = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma if self.scale else tf.ones([channels]),
+            scale=self.gamma,
             offset=self.beta if self.center else tf.zeros([channels]),
             mean=tf.constant([]),
             variance=tf.constant([]),
@@ -106,7 +103,6 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
             "relu": self.relu,
             "init_zero": self.init_zero,
             "center": self.center,
-            "scale": self.scale,
         }
 
 
