@@ -14,7 +14,7 @@ import pytest
 
 from tests import processes
 
-COMMON = ["--mode=train_then_eval", "--train_steps=40", "--checkpoint_steps=5"]
+COMMON = ["--mode=train_then_eval", "--train_steps=20", "--checkpoint_steps=5"]
 COMMON += ["--train_summary_steps=1", "--keep_checkpoint_max=0", "--weight_decay=1e-3"]
 COMMON += processes.CALM
 SECONDS_TO_NOTICE = 60
@@ -33,10 +33,10 @@ def pretrained(tmp_path_factory) -> Path:
     """A run on two workers that nothing disturbed."""
     folder = tmp_path_factory.mktemp("two") / "run"
     chief, other = processes.run_workers(2, *COMMON, f"--model_dir={folder}")
-    (shown,) = set(re.findall(r"40/40.* loss=([\d.]+)", chief))
+    (shown,) = set(re.findall(r"20/20.* loss=([\d.]+)", chief))
     assert float(shown) == pytest.approx(processes.losses(folder)[-1], abs=1e-3)
     assert "MultiWorkerMirrored on CPU, 2 workers, 2 x 8 images a step" in chief
-    assert "step 40, test (355 images)" in chief
+    assert "step 20, test (355 images)" in chief
     assert [line for line in other.splitlines() if line] == [other.splitlines()[0]]
     assert other.startswith("worker 1 of 2 at 127.0.0.1:")
     return folder
@@ -61,15 +61,15 @@ def test_two_workers_equal_one_device(pretrained: Path, tmp_path: Path) -> None:
 def test_the_chief_alone_leaves_files(pretrained: Path) -> None:
     names = {path.name for path in pretrained.iterdir() if not path.name.startswith("ckpt-")}
     assert names == {
-        *("checkpoint", "config.json", "flags.json", "simclr.json", "saved_model"),
-        *("serving", "train", "eval", "result.json", "result_40.json"),
+        *("checkpoint", "config.json", "flags.json", "plan.json", "simclr.json", "saved_model"),
+        *("serving", "train", "eval", "result.json", "result_20.json"),
     }
     assert len(list((pretrained / "train").iterdir())) == 1
 
 
 def test_each_image_is_evaluated_once(pretrained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    processes.keep_until(pretrained, folder, step=40)
+    processes.keep_until(pretrained, folder, step=20)
     processes.run(*COMMON, f"--model_dir={folder}")  # finished: evaluates, on one device
     first, second = (json.loads((f / "result.json").read_text()) for f in (pretrained, folder))
     assert first == pytest.approx(second, abs=1e-6)
@@ -116,14 +116,14 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     workers[1].communicate()
 
     workers = processes.start_workers(2, *flags)
-    wait_for(folder / "ckpt-20.index", workers)
+    wait_for(folder / "ckpt-10.index", workers)
     workers[1].send_signal(signal.SIGTERM)
     outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [143, 143], outputs
     stops = {line for output in outputs for line in output.splitlines() if "SIGTERM" in line}
     (stop,) = stops  # the same step for both
     step = int(stop.partition("saved at step ")[2].partition(";")[0])
-    assert 20 <= step < 40
+    assert 10 <= step < 20
     assert (folder / f"ckpt-{step}.index").exists()
 
     chief = processes.run_workers(2, *flags)[0]
@@ -136,10 +136,10 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
 
 def test_goes_on_with_another_number_of_workers(pretrained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    processes.keep_until(pretrained, folder, step=35)
+    processes.keep_until(pretrained, folder, step=15)
     printed = processes.run(*COMMON, "--mode=train", f"--model_dir={folder}")
-    assert "continues from step 35" in printed
-    before, after = processes.weights(folder, "ckpt-35"), processes.weights(folder)
+    assert "continues from step 15" in printed
+    before, after = processes.weights(folder, "ckpt-15"), processes.weights(folder)
     assert before.keys() == after.keys()
     moved = {name for name in after if not np.array_equal(before[name], after[name])}
     assert len(moved) > 60
