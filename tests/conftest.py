@@ -57,6 +57,14 @@ def fresh_logger() -> None:
     logger.propagate = True
 
 
+@pytest.fixture(scope="session", autouse=True)
+def processes_end() -> Iterator[None]:
+    """Ends what tests have started."""
+    yield
+    if "tests.processes" in sys.modules:
+        sys.modules["tests.processes"].close_nursery()
+
+
 @pytest.fixture
 def run() -> Iterator[Callable[..., int]]:
     """Runs a command line in this process on a tiny network; returns its status."""

@@ -1,7 +1,7 @@
 """Trains on one device, on the batches that several machines would have had between them.
 
-Run by test_workers.py: `python -m tests.merged_workers COUNT --flag=...`. Machines read shares of
-the data of their own, so that a batch of theirs differs from one that a single machine would read.
+Started by test_workers.py with COUNT and the command's flags. Machines read shares of the data of
+their own, so that a batch of theirs differs from one that a single machine would read.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from simclr_tf import compat
 compat.import_tensorflow()
 
 
-def main() -> None:
+def main() -> int:
     import tensorflow as tf
 
     from simclr_tf import data
     from simclr_tf.run import main as run
-    from tests.conftest import TINY
 
     count, *flags = sys.argv[1:]
     input_fn_of_one = data.train_input_fn
@@ -38,8 +37,4 @@ def main() -> None:
         return merged
 
     data.train_input_fn = input_fn_of_all
-    sys.exit(run(["simclr_tf", *TINY, *flags]))
-
-
-if __name__ == "__main__":
-    main()
+    return run(["simclr_tf", *flags])

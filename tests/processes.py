@@ -4,43 +4,118 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.conftest import TINY
-
 ROOT = Path(__file__).parents[1]
 CALM = ("--learning_rate=0.02", "--temperature=0.5")
-RUN = (sys.executable, "-m", "simclr_tf.run", *TINY)
 
 
-def start(*command: str, environment: dict[str, str] | None = None) -> subprocess.Popen:
-    """Starts a process, all of whose output is read by `communicate()[0]`."""
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Nursery:
+    """Starts processes that share their imports: see `tests.nursery`."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.count = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, **order: Any) -> tuple[int, Path]:
+        """Returns a process's id and the file that its output goes to."""
+        self.count += 1
+        output = self.folder / str(self.count)
+        self.process.stdin.write(json.dumps({**order, "output": str(output)}) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline()), output
+
+    def close(self) -> None:
+        """Ends whatever still runs."""
+        self.process.communicate()
+        shutil.rmtree(self.folder)
 
 
-def run(*flags: str) -> str:
+_nursery: Nursery | None = None
+
+
+def close_nursery() -> None:
+    """Ends it, if anybody has needed one."""
+    global _nursery
+    if _nursery is not None:
+        _nursery.close()
+    _nursery = None
+
+
+class Process:
+    """A process of the nursery, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, module: str, flags: tuple[str, ...], environment: dict[str, str]) -> None:
+        global _nursery
+        _nursery = _nursery or Nursery()
+        self._server = _nursery.process
+        self.pid, self._output = _nursery.start(
+            module=module, flags=flags, environment=environment
+        )
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        status = Path(f"{self._output}.status")
+        if status.exists():
+            return int(status.read_text())
+        assert self._server.poll() is None, "the nursery has ended"
+        return None
+
+    def communicate(self, timeout: float = 600) -> str:
+        """Waits for the end, and returns what it printed, errors too."""
+        begin = time.monotonic()
+        while self.returncode is None:
+            assert time.monotonic() - begin < timeout, self._output.read_text()
+            time.sleep(0.02)
+        return self._output.read_text()
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def start(*flags: str, module: str = "simclr_tf.run", **environment: str) -> Process:
+    """Starts the command, or another module's `main`, in a process of its own.
+
+    Args:
+      *flags: arguments.
+      module: whose `main`.
+      **environment: variables to set.
+    """
+    return Process(module, flags, environment)
+
+
+def run(*flags: str, module: str = "simclr_tf.run") -> str:
     """Runs the command and returns what it printed; fails unless its status is 0."""
-    process = start(*RUN, *flags)
-    output = process.communicate()[0]
+    process = start(*flags, module=module)
+    output = process.communicate()
     assert process.returncode == 0, output
     return output
 
 
-def start_workers(count: int, *flags: str) -> list[subprocess.Popen]:
+def start_workers(count: int, *flags: str) -> list[Process]:
     """Starts the command as so many machines, all of them on this one."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
@@ -49,13 +124,13 @@ def start_workers(count: int, *flags: str) -> list[subprocess.Popen]:
     tasks = [{"type": "worker", "index": index} for index in range(count)]
     cluster = {"worker": addresses}
     configs = [json.dumps({"cluster": cluster, "task": task}) for task in tasks]
-    return [start(*RUN, *flags, environment={"TF_CONFIG": config}) for config in configs]
+    return [start(*flags, TF_CONFIG=config) for config in configs]
 
 
 def run_workers(count: int, *flags: str) -> list[str]:
     """Does as `start_workers`, waits for the end, and returns what each printed."""
     workers = start_workers(count, *flags)
-    outputs = [worker.communicate()[0] for worker in workers]
+    outputs = [worker.communicate() for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * count, "\n".join(outputs)
     return outputs
 

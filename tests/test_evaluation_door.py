@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,21 +73,21 @@ def test_no_training_split_no_plan_and_no_other_machine(trained: Path, tmp_path:
     cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
     task = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
     process = processes.start(
-        *(sys.executable, "-m", "simclr_tf.run", "--mode=eval", f"--model_dir={trained}"),
+        *("--mode=eval", f"--model_dir={trained}"),
         *("--num_virtual_devices=3", "--eval_batch_size=129", "--eval_steps=0"),
         f"--data_dir={tmp_path}",
-        environment={"TF_CONFIG": json.dumps(task)},
+        TF_CONFIG=json.dumps(task),
     )
-    output = process.communicate()[0]
+    output = process.communicate()
     assert process.returncode == 0, output
     assert "step 2, test (355 images)" in output
 
 
 def test_replicas_must_share_the_evaluation_batch(trained: Path, capsys) -> None:
     process = processes.start(
-        *(sys.executable, "-m", "simclr_tf.run", "--mode=eval", f"--model_dir={trained}"),
+        *("--mode=eval", f"--model_dir={trained}"),
         "--num_virtual_devices=3",
     )
-    output = process.communicate()[0]
+    output = process.communicate()
     assert process.returncode == 2
     assert "--eval_batch_size=128 cannot be divided among 3 replicas" in output

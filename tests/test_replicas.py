@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests import processes
+from tests.conftest import TINY
 
-COMMON = ["--mode=train_then_eval", "--train_steps=5", "--checkpoint_steps=2"]
+COMMON = [*TINY, "--mode=train_then_eval", "--train_steps=5", "--checkpoint_steps=2"]
 COMMON += ["--train_summary_steps=1", "--weight_decay=1e-3", *processes.CALM]
 
 

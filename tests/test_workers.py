@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests import processes
+from tests.conftest import TINY
 
-COMMON = ["--mode=train_then_eval", "--train_steps=20", "--checkpoint_steps=5"]
+COMMON = [*TINY, "--mode=train_then_eval", "--train_steps=20", "--checkpoint_steps=5"]
 COMMON += ["--train_summary_steps=1", "--keep_checkpoint_max=0", "--weight_decay=1e-3"]
 COMMON += processes.CALM
 SECONDS_TO_NOTICE = 60
@@ -22,10 +22,7 @@ SECONDS_TO_NOTICE = 60
 
 def run_merged(count: int, *flags: str) -> str:
     """Trains on one device with the batches of `count` workers."""
-    process = processes.start(sys.executable, "-m", "tests.merged_workers", str(count), *flags)
-    output = process.communicate()[0]
-    assert process.returncode == 0, output
-    return output
+    return processes.run(str(count), *flags, module="tests.merged_workers")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +89,7 @@ def test_three_workers_fine_tune_as_one_device_does(pretrained: Path, tmp_path: 
 def wait_for(path: Path, workers: list) -> None:
     begin = time.monotonic()
     while not path.exists():
-        assert all(worker.poll() is None for worker in workers), workers[0].communicate()[0]
+        assert all(worker.returncode is None for worker in workers), workers[0].communicate()
         assert time.monotonic() - begin < 240, f"{path.name} was never written"
         time.sleep(0.01)
 
@@ -107,7 +104,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     wait_for(folder / "ckpt-5.index", workers)
     workers[1].kill()
     begin = time.monotonic()
-    printed = workers[0].communicate(timeout=SECONDS_TO_NOTICE)[0]
+    printed = workers[0].communicate(timeout=SECONDS_TO_NOTICE)
     assert time.monotonic() - begin < SECONDS_TO_NOTICE
     assert workers[0].returncode == 75, printed
     last = printed.strip().splitlines()[-1]
@@ -118,7 +115,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     workers = processes.start_workers(2, *flags)
     wait_for(folder / "ckpt-10.index", workers)
     workers[1].send_signal(signal.SIGTERM)
-    outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE) for worker in workers]
     assert [worker.returncode for worker in workers] == [143, 143], outputs
     stops = {line for output in outputs for line in output.splitlines() if "SIGTERM" in line}
     (stop,) = stops  # the same step for both
