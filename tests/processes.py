@@ -68,9 +68,7 @@ class Process:
         global _nursery
         _nursery = _nursery or Nursery()
         self._server = _nursery.process
-        self.pid, self._output = _nursery.start(
-            module=module, flags=flags, environment=environment
-        )
+        self.pid, self._output = _nursery.start(module=module, flags=flags, environment=environment)
 
     @property
     def returncode(self) -> int | None:
