@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import logging
 import os
 import sys
@@ -65,16 +67,51 @@ def processes_end() -> Iterator[None]:
         sys.modules["tests.processes"].close_nursery()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def memory_is_released() -> Iterator[None]:
+    """Drops the graphs that a file's tests have built; the garbage collector skips what stays."""
+    yield
+    import tensorflow as tf
+    from tensorflow.python.framework import ops
+
+    tf.keras.backend.clear_session()
+    # TensorFlow keeps each gradient of a `tf.custom_gradient`, and with it the graph, for good.
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def shared_views() -> Callable[..., Any]:
+    """Gives equal views once: XLA compiles them once a process, not once a run."""
+    import tensorflow as tf
+
+    from simclr_tf.augmentation import SimCLRViews
+
+    made = functools.cache(lambda policy, *size, **settings: SimCLRViews(*size, **settings))
+    return lambda *size, **settings: made(
+        tf.keras.mixed_precision.global_policy().name, *size, **settings
+    )
+
+
 @pytest.fixture
-def run() -> Iterator[Callable[..., int]]:
+def run(shared_views: Callable[..., Any]) -> Iterator[Callable[..., int]]:
     """Runs a command line in this process on a tiny network; returns its status."""
     import tensorflow as tf
 
     from simclr_tf.run import main
+    from simclr_tf.runs import networks, training
 
-    def call(*flags: str, tiny: bool = True) -> int:
+    def call(*flags: str, tiny: bool = True, export: bool = True) -> int:
+        """Takes `export=False` where nobody looks at the SavedModel: it is a third of the work."""
         tf.keras.backend.clear_session()
-        return main(["simclr_tf", *(TINY if tiny else []), *map(str, flags)])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(networks, "SimCLRViews", shared_views)
+            if not export:
+                patch.setattr(training, "export", lambda *_: None)
+            return main(["simclr_tf", *(TINY if tiny else []), *map(str, flags)])
 
     yield call
     tf.keras.mixed_precision.set_global_policy("float32")

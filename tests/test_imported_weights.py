@@ -71,7 +71,8 @@ def test_pytorch_weights_probed_linearly_exported_and_evaluated(run, tmp_path) -
 def test_pytorch_weights_fine_tuned(run, tmp_path) -> None:
     convert(str(PYTORCH / "lightly_cifar.pt"), str(tmp_path / "in"))
     flags = [f"--checkpoint={tmp_path}/in", f"--model_dir={tmp_path}/out", "--image_size=16"]
-    assert run(*FINETUNE, *flags, "--fine_tune_after_block=2", tiny=False) == 0
+    flags.append("--fine_tune_after_block=2")
+    assert run(*FINETUNE, *flags, tiny=False, export=False) == 0
     assert_frozen(encoder_of(tmp_path / "in"), encoder_of(tmp_path / "out"), groups=2)
 
 
@@ -81,7 +82,8 @@ def test_reference_weights_fine_tuned_and_exported(run, tmp_path) -> None:
     for block in (-1, 4):
         out = tmp_path / f"out{block}"
         flags = [f"--checkpoint={tmp_path}/saved_model", f"--model_dir={out}"]
-        assert run(*FINETUNE, *flags, f"--fine_tune_after_block={block}", tiny=False) == 0
+        flags.append(f"--fine_tune_after_block={block}")
+        assert run(*FINETUNE, *flags, tiny=False, export=block == 4) == 0
         assert_frozen(encoder_of(tmp_path / "saved_model"), encoder_of(out), groups=block)
     features = features_of(out, images_of(32))
     np.testing.assert_allclose(features[0], GOLDEN[case]["final_avg_pool"], atol=1e-5, rtol=1e-5)
@@ -120,7 +122,7 @@ def test_flags_against_the_checkpoint(flag, words, run, tmp_path, capsys) -> Non
     assert not out.exists()
     if flag.startswith(("--width", "--proj")):
         return  # what follows is the same
-    assert run(*flags, "--allow_partial_checkpoint", tiny=False) == 0
+    assert run(*flags, "--allow_partial_checkpoint", tiny=False, export=False) == 0
     said = capsys.readouterr().out
     assert "left as initialized or unread, " in said
     assert json.loads((out / "config.json").read_text())[flag[2:].split("=")[0]] == float(

@@ -41,7 +41,8 @@ def pictures(tmp_path) -> Path:
 @pytest.fixture
 def run_on(run, pictures):
     """Runs a command line on the pictures; returns its status."""
-    return lambda *flags: run(f"--dataset=folder:{pictures}", "--eval_split=validation", *flags)
+    own = [f"--dataset=folder:{pictures}", "--eval_split=validation"]
+    return lambda *flags, **settings: run(*own, *flags, **settings)
 
 
 def test_from_pictures_to_a_classifier(run, run_on, pictures, tmp_path, capsys) -> None:
@@ -80,7 +81,7 @@ def test_from_pictures_to_a_classifier(run, run_on, pictures, tmp_path, capsys) 
 
 def test_labels_switch_the_online_probe_on(run_on, tmp_path, capsys) -> None:
     flags = ["--folder_labels=folders", "--mode=train_then_eval", "--train_steps=2"]
-    assert run_on(*flags, f"--model_dir={tmp_path / 'run'}") == 0
+    assert run_on(*flags, f"--model_dir={tmp_path / 'run'}", export=False) == 0
     printed = capsys.readouterr().out
     assert "with an online linear probe" in printed
     assert "top-1" in printed
@@ -89,13 +90,13 @@ def test_labels_switch_the_online_probe_on(run_on, tmp_path, capsys) -> None:
 def test_resumed_equals_uninterrupted(run_on, tmp_path, capsys) -> None:
     common = ["--train_split=all", "--train_steps=6", "--checkpoint_steps=2"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run_on(*common, f"--model_dir={whole}") == 0
+    assert run_on(*common, f"--model_dir={whole}", export=False) == 0
     parts.mkdir()
     for file in [*whole.glob("ckpt-4.*"), *whole.glob("*.json")]:
         shutil.copy(file, parts)
     (parts / "checkpoint").write_text('model_checkpoint_path: "ckpt-4"\n')
     capsys.readouterr()
-    assert run_on(*common, f"--model_dir={parts}") == 0
+    assert run_on(*common, f"--model_dir={parts}", export=False) == 0
     printed = capsys.readouterr().out
     assert "continues from step 4" in printed
     assert "has changed" not in printed
@@ -104,10 +105,10 @@ def test_resumed_equals_uninterrupted(run_on, tmp_path, capsys) -> None:
 
 def test_a_changed_folder_goes_on_and_is_said(run_on, pictures, tmp_path, capsys) -> None:
     common = ["--train_epochs=1", "--train_split=all", f"--model_dir={tmp_path / 'run'}"]
-    assert run_on(*common) == 0
+    assert run_on(*common, export=False) == 0
     for number in range(30):
         shutil.copy(pictures / "rows" / "é 0.jpg", pictures / "rows" / f"new {number}.jpg")
-    assert run_on(*common) == 0
+    assert run_on(*common, export=False) == 0
     assert "63 files then, 93 now" in capsys.readouterr().out
 
 

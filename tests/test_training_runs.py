@@ -64,10 +64,10 @@ def test_resumed_equals_uninterrupted(optimizer, run, tmp_path) -> None:
     if optimizer == "adamw":
         common.append("--learning_rate=0.001")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run(*common, "--train_steps=6", f"--model_dir={whole}") == 0
+    assert run(*common, "--train_steps=6", f"--model_dir={whole}", export=False) == 0
     # The schedule knows the run's length, so the stop is a run killed after its step-4 checkpoint.
     processes.keep_until(whole, parts, step=4)
-    assert run(*common, "--train_steps=6", f"--model_dir={parts}") == 0
+    assert run(*common, "--train_steps=6", f"--model_dir={parts}", export=False) == 0
     assert_same(weights_of(whole), weights_of(parts))
     assert int(weights_of(parts, "global_step")["global_step/.ATTRIBUTES/VARIABLE_VALUE"]) == 6
 
@@ -90,25 +90,25 @@ def test_sigterm_saves_and_the_run_goes_on(run, tmp_path, capsys) -> None:
     assert 3 <= step < 40
     assert (stopped / f"ckpt-{step}.index").exists()
     assert not (stopped / "saved_model").exists()
-    assert run(*flags, f"--model_dir={stopped}") == 0
+    assert run(*flags, f"--model_dir={stopped}", export=False) == 0
     assert f"continues from step {step}" in capsys.readouterr().out
-    assert run(*flags, f"--model_dir={whole}") == 0
+    assert run(*flags, f"--model_dir={whole}", export=False) == 0
     assert_same(weights_of(whole), weights_of(stopped))
 
 
 def test_finished_run_says_so_and_trains_no_more(run, tmp_path, capsys) -> None:
     flags = ["--train_steps=2", f"--model_dir={tmp_path}"]
-    assert run(*flags) == 0
+    assert run(*flags, export=False) == 0
     before = weights_of(tmp_path)
     capsys.readouterr()
-    assert run(*flags) == 0
+    assert run(*flags, export=False) == 0
     assert "is finished: 2 of 2 steps" in capsys.readouterr().out
     assert_same(before, weights_of(tmp_path))
 
 
 def test_checkpoints_kept(run, tmp_path) -> None:
     flags = ["--checkpoint_steps=1", "--keep_checkpoint_max=2", "--train_steps=4"]
-    assert run(*flags, f"--model_dir={tmp_path}") == 0
+    assert run(*flags, f"--model_dir={tmp_path}", export=False) == 0
     assert sorted(p.name for p in tmp_path.glob("ckpt-*.index")) == ["ckpt-3.index", "ckpt-4.index"]
 
 
@@ -117,7 +117,7 @@ def test_checkpoints_kept(run, tmp_path) -> None:
 def test_frozen_is_frozen_bit_for_bit(block, selector, pretrained, run, tmp_path) -> None:
     flags = ["--train_mode=finetune", "--optimizer=momentum", f"--checkpoint={pretrained}"]
     flags += [f"--fine_tune_after_block={block}", f"--ft_proj_selector={selector}"]
-    assert run(*flags, "--train_steps=2", f"--model_dir={tmp_path}") == 0
+    assert run(*flags, "--train_steps=2", f"--model_dir={tmp_path}", export=False) == 0
     before, after = weights_of(pretrained, "encoder"), weights_of(tmp_path, "encoder")
     frozen = ["encoder/stem/"] + [f"encoder/block_groups/{i}/" for i in range(block)]
     for key, value in after.items():
@@ -139,7 +139,8 @@ def test_zero_init_logits(pretrained, run, tmp_path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     flags = ["--train_mode=finetune", "--zero_init_logits_layer", "--train_steps=1"]
-    assert run(*flags, f"--checkpoint={pretrained}", f"--model_dir={tmp_path}") == 0
+    flags += [f"--checkpoint={pretrained}", f"--model_dir={tmp_path}"]
+    assert run(*flags, export=False) == 0
     events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0}).Reload()
     loss = tf.make_ndarray(events.Tensors("train/supervised_loss")[0].tensor_proto)
     np.testing.assert_allclose(loss, np.log(10), rtol=1e-6)
@@ -149,7 +150,8 @@ def test_finetune_from_checkpoint_equals_from_saved_model(pretrained, run, tmp_p
     results = []
     for name, source in {"a": "ckpt-3", "b": "saved_model/3", "c": "saved_model", "d": ""}.items():
         flags = ["--train_mode=finetune", f"--checkpoint={pretrained}/{source}"]
-        assert run(*flags, "--train_steps=1", f"--model_dir={tmp_path / name}") == 0
+        flags += ["--train_steps=1", f"--model_dir={tmp_path / name}"]
+        assert run(*flags, export=False) == 0
         results.append(weights_of(tmp_path / name, "encoder"))
     for result in results[1:]:
         assert_same(results[0], result)
@@ -266,6 +268,7 @@ def test_show_views_draws_originals_beside_their_views(run, tmp_path) -> None:
 def test_augmenting_on_the_device_gives_the_same_weights(mode, run, tmp_path) -> None:
     common = [f"--train_mode={mode}", "--train_steps=2", "--lineareval_while_pretraining=false"]
     for place in ("host", "device"):
-        assert run(*common, f"--augment_on={place}", f"--model_dir={tmp_path / place}") == 0
+        flags = [f"--augment_on={place}", f"--model_dir={tmp_path / place}"]
+        assert run(*common, *flags, export=False) == 0
     first, second = weights_of(tmp_path / "host"), weights_of(tmp_path / "device")
     assert_same(first, second, rtol=1e-4, atol=1e-5)
