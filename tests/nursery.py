@@ -26,6 +26,7 @@ def main() -> None:
     compat.import_tensorflow()
     for name in SHARED:
         importlib.import_module(f"simclr_tf.{name}")
+    gc.set_threshold(20_000, 20, 50)  # as in conftest.py
     gc.collect()
     gc.freeze()  # children share these pages until somebody writes to them
     children: dict[int, Path] = {}

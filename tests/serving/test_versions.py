@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -71,13 +72,28 @@ def test_where_folders_cannot_be_renamed_it_is_written_in_place(tmp_path, monkey
     assert versions.list_versions(str(tmp_path / "base")) == [2, 3]
 
 
-def test_a_reader_never_fails(exported, program, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(versions, "SECONDS_TO_LOAD", 4)  # one load takes a third of a second
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """A SavedModel that is loaded in a fortieth of a second."""
+    module = tf.Module()
+    module.layers = [tf.Variable(tf.random.normal([64, 64])) for _ in range(16)]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 64])])
+    def embed(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"features": functools.reduce(tf.matmul, module.layers, images)}
+
+    module.embed = embed
+    tf.saved_model.save(module, str(tmp_path / "small"), signatures={"embed": embed})
+    return tmp_path / "small"
+
+
+def test_a_reader_never_fails(small, program, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(versions, "SECONDS_TO_LOAD", 2)  # one load takes 25 ms
     base = tmp_path / "base"
 
     def publish_copy(step: int) -> None:
         def copy(folder: str) -> None:
-            shutil.copytree(exported["float32"].folder, folder)
+            shutil.copytree(small, folder)
             os.utime(Path(folder) / "saved_model.pb")
 
         versions.publish(copy, str(base), step=step, keep=1)
@@ -94,7 +110,7 @@ def test_a_reader_never_fails(exported, program, tmp_path, monkeypatch) -> None:
     while reader.poll() is None:
         step += 1
         publish_copy(step)
-        time.sleep(1)
+        time.sleep(0.1)
     output, errors = reader.communicate()
     loaded = [int(line) for line in output.splitlines()]
     assert reader.returncode == 0, errors
