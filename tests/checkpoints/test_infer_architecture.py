@@ -23,7 +23,8 @@ def test_ratios(depth: int, se_ratio: float, sk_ratio: float, tmp_path) -> None:
     weights = find_weights(str(tmp_path))  # would refuse a description that contradicts the shapes
     again = small_network(seed="other", **changes)
     restore_parts(again.parts, weights)
-    assert all((value == values_of(again)[p]).all() for p, value in values_of(network).items())
+    restored = values_of(again)
+    assert all((value == restored[p]).all() for p, value in values_of(network).items())
 
     shapes = {p: v.shape.as_list() for p, v in variables_by_path(network.parts).items()}
     inferred = infer_architecture(shapes, "test")
