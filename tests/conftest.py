@@ -17,6 +17,7 @@ import pytest
 from simclr_tf import compat
 
 compat.import_tensorflow()
+gc.set_threshold(20_000, 20, 50)  # tracing creates much that stays: look at it less often
 # Digits are prepared once a machine; TFDS writes aside and renames, so that workers may share it.
 os.environ["TFDS_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"simclr_tf_tests_{os.getuid()}")
 
@@ -96,22 +97,32 @@ def shared_views() -> Callable[..., Any]:
     )
 
 
-@pytest.fixture
-def run(shared_views: Callable[..., Any]) -> Iterator[Callable[..., int]]:
-    """Runs a command line in this process on a tiny network; returns its status."""
+@pytest.fixture(scope="session")
+def run_here(shared_views: Callable[..., Any]) -> Callable[..., int]:
+    """Runs a command line in this process; returns its status."""
     import tensorflow as tf
 
     from simclr_tf.run import main
     from simclr_tf.runs import networks, training
 
-    def call(*flags: str, tiny: bool = True, export: bool = True) -> int:
+    def call(*flags: object, export: bool = True) -> int:
         """Takes `export=False` where nobody looks at the SavedModel: it is a third of the work."""
         tf.keras.backend.clear_session()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(networks, "SimCLRViews", shared_views)
             if not export:
                 patch.setattr(training, "export", lambda *_: None)
-            return main(["simclr_tf", *(TINY if tiny else []), *map(str, flags)])
+            try:
+                return main(["simclr_tf", *map(str, flags)])
+            finally:
+                tf.keras.mixed_precision.set_global_policy("float32")
 
-    yield call
-    tf.keras.mixed_precision.set_global_policy("float32")
+    return call
+
+
+@pytest.fixture
+def run(run_here: Callable[..., int]) -> Callable[..., int]:
+    """Runs a command line in this process on a tiny network; returns its status."""
+    return lambda *flags, tiny=True, **settings: run_here(
+        *(TINY if tiny else []), *flags, **settings
+    )

@@ -16,15 +16,14 @@ COMMON += ["--train_summary_steps=1", "--weight_decay=1e-3", *processes.CALM]
 
 
 @pytest.fixture(scope="module")
-def pretrained(tmp_path_factory) -> dict[int, Path]:
+def pretrained(run_here, tmp_path_factory) -> dict[int, Path]:
     """The same run on 1, 2 and 4 devices."""
-    folders = {}
-    for devices in (1, 2, 4):
-        folders[devices] = tmp_path_factory.mktemp("run") / str(devices)
+    folders = {devices: tmp_path_factory.mktemp("run") / str(devices) for devices in (1, 2, 4)}
+    assert run_here(*COMMON, f"--model_dir={folders[1]}", export=False) == 0
+    for devices in (2, 4):
         flags = [f"--num_virtual_devices={devices}", f"--model_dir={folders[devices]}"]
         printed = processes.run(*COMMON, *flags)
-        if devices > 1:
-            assert f"Mirrored on CPU, {devices} x {16 // devices} images a step" in printed
+        assert f"Mirrored on CPU, {devices} x {16 // devices} images a step" in printed
     return folders
 
 
@@ -44,22 +43,24 @@ def test_pretraining(devices: int, pretrained: dict[int, Path]) -> None:
     check_same(pretrained[1], pretrained[devices])
 
 
-def test_fine_tuning(pretrained: dict[int, Path], tmp_path: Path) -> None:
+def test_fine_tuning(pretrained: dict[int, Path], run_here, tmp_path: Path) -> None:
     flags = [*COMMON, "--train_mode=finetune", f"--checkpoint={pretrained[1]}"]
-    for devices in (1, 2):
-        folder = f"--model_dir={tmp_path / str(devices)}"
-        processes.run(*flags, f"--num_virtual_devices={devices}", folder)
+    assert run_here(*flags, f"--model_dir={tmp_path / '1'}", export=False) == 0
+    processes.run(*flags, "--num_virtual_devices=2", f"--model_dir={tmp_path / '2'}")
     check_same(tmp_path / "1", tmp_path / "2")
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 1)])
 def test_checkpoint_moves_between_device_counts(
-    before: int, after: int, pretrained: dict[int, Path], tmp_path: Path
+    before: int, after: int, pretrained: dict[int, Path], run_here, tmp_path: Path, capsys
 ) -> None:
     folder = tmp_path / "run"
     processes.keep_until(pretrained[before], folder, step=2)
-    printed = processes.run(
-        *COMMON, f"--num_virtual_devices={after}", f"--model_dir={folder}", "--mode=train"
-    )
+    flags = [*COMMON, f"--model_dir={folder}", "--mode=train"]
+    if after == 1:
+        assert run_here(*flags, export=False) == 0
+        printed = capsys.readouterr().out
+    else:
+        printed = processes.run(*flags, f"--num_virtual_devices={after}")
     assert "continues from step 2" in printed
     processes.assert_close(processes.weights(pretrained[1]), processes.weights(folder))

@@ -6,11 +6,14 @@ import json
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from simclr_tf import data
 from tests import processes
 from tests.conftest import TINY
 
@@ -20,9 +23,34 @@ COMMON += processes.CALM
 SECONDS_TO_NOTICE = 60
 
 
-def run_merged(count: int, *flags: str) -> str:
-    """Trains on one device with the batches of `count` workers."""
-    return processes.run(str(count), *flags, module="tests.merged_workers")
+@pytest.fixture
+def run_merged(run_here, monkeypatch) -> Callable[..., None]:
+    """Trains on one device, on the batches that several workers would have had between them.
+
+    Machines read shares of the data of their own, so that a batch of theirs differs from one that
+    a single machine would read.
+    """
+    input_fn_of_one = data.train_input_fn
+
+    def call(count: int, *flags: str) -> None:
+        def input_fn_of_all(*args, **kwargs):
+            input_fn = input_fn_of_one(*args, **kwargs)
+
+            def merged(_):
+                shares = [
+                    input_fn(tf.distribute.InputContext(count, index, count))
+                    for index in range(count)
+                ]
+                return tf.data.Dataset.zip(tuple(shares)).map(
+                    lambda *batches: tf.nest.map_structure(lambda *x: tf.concat(x, 0), *batches)
+                )
+
+            return merged
+
+        monkeypatch.setattr(data, "train_input_fn", input_fn_of_all)
+        assert run_here(*flags, export=False) == 0
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +78,7 @@ def check_same(merged: Path, several: Path) -> None:
     np.testing.assert_allclose(first, second, rtol=1e-5)
 
 
-def test_two_workers_equal_one_device(pretrained: Path, tmp_path: Path) -> None:
+def test_two_workers_equal_one_device(pretrained: Path, run_merged, tmp_path: Path) -> None:
     run_merged(2, *COMMON, "--mode=train", f"--model_dir={tmp_path}")
     check_same(tmp_path, pretrained)
 
@@ -64,15 +92,18 @@ def test_the_chief_alone_leaves_files(pretrained: Path) -> None:
     assert len(list((pretrained / "train").iterdir())) == 1
 
 
-def test_each_image_is_evaluated_once(pretrained: Path, tmp_path: Path) -> None:
+def test_each_image_is_evaluated_once(pretrained: Path, run_here, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     processes.keep_until(pretrained, folder, step=20)
-    processes.run(*COMMON, f"--model_dir={folder}")  # finished: evaluates, on one device
+    # Finished: evaluates, on one device.
+    assert run_here(*COMMON, f"--model_dir={folder}", export=False) == 0
     first, second = (json.loads((f / "result.json").read_text()) for f in (pretrained, folder))
     assert first == pytest.approx(second, abs=1e-6)
 
 
-def test_three_workers_fine_tune_as_one_device_does(pretrained: Path, tmp_path: Path) -> None:
+def test_three_workers_fine_tune_as_one_device_does(
+    pretrained: Path, run_merged, tmp_path: Path
+) -> None:
     flags = [*COMMON, "--train_mode=finetune", f"--checkpoint={pretrained}", "--train_steps=10"]
     flags += ["--train_batch_size=18", "--eval_batch_size=120"]
     chief = processes.run_workers(3, *flags, f"--model_dir={tmp_path / 'three'}")[0]
@@ -98,7 +129,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     pretrained: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    flags = [*COMMON, "--mode=train", f"--model_dir={folder}"]
+    flags = [*COMMON, "--mode=train", "--train_summary_steps=20", f"--model_dir={folder}"]
 
     workers = processes.start_workers(2, *flags)
     wait_for(folder / "ckpt-5.index", workers)
@@ -131,11 +162,13 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
         np.testing.assert_allclose(value, second[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_goes_on_with_another_number_of_workers(pretrained: Path, tmp_path: Path) -> None:
+def test_goes_on_with_another_number_of_workers(
+    pretrained: Path, run_here, tmp_path: Path, capsys
+) -> None:
     folder = tmp_path / "run"
     processes.keep_until(pretrained, folder, step=15)
-    printed = processes.run(*COMMON, "--mode=train", f"--model_dir={folder}")
-    assert "continues from step 15" in printed
+    assert run_here(*COMMON, "--mode=train", f"--model_dir={folder}", export=False) == 0
+    assert "continues from step 15" in capsys.readouterr().out
     before, after = processes.weights(folder, "ckpt-15"), processes.weights(folder)
     assert before.keys() == after.keys()
     moved = {name for name in after if not np.array_equal(before[name], after[name])}

@@ -155,7 +155,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         log_dir=f"{config.task.model_dir}/train" if workers.is_chief else None,
         every=plan.summary_steps,
         schedule=run.schedule,
-        images=_sample_views(run, pipeline),
+        images=_sample_views(run, pipeline) if workers.is_chief else None,
     )
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
     preemption = Preemption(run.strategy, workers, start.state, start=start.step)

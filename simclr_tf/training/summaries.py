@@ -22,7 +22,8 @@ class Summaries(EverySteps):
       log_dir: for TensorBoard events; None writes none, but takes part in what all machines of a
         run do together.
       schedule: step -> learning rate.
-      images: float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], shown once.
+      images: float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], shown once;
+        None shows none.
 
     Attributes:
       last: the newest summary, metrics by TensorBoard's names.
@@ -37,7 +38,7 @@ class Summaries(EverySteps):
         every: int,
         log_dir: str | None,
         schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
-        images: tf.Tensor,
+        images: tf.Tensor | None,
     ) -> None:
         super().__init__(start=start, total=total, every=every)
         self._metrics = list(model.train_metrics.values())
@@ -50,6 +51,8 @@ class Summaries(EverySteps):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         images = self._images
+        if images is None:
+            return
         if images.shape.rank == 5:  # side by side: view 1 | view 2
             images = tf.concat([images[:, 0], images[:, 1]], axis=2)
         with self._writer.as_default(step=self._start):
