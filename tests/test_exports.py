@@ -93,7 +93,7 @@ def test_what_lies_in_no_run_gets_a_folder_under_runs(export, finished, tmp_path
     shutil.copytree(finished / "saved_model" / "2", tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     assert export("--checkpoint=mine", "--format=tflite") == 0
-    (path,) = tmp_path.glob("runs/export_r18_*/export/*.tflite")
+    (path,) = tmp_path.glob("runs/export_resnet18_*/export/*.tflite")
     assert path.name == "resnet18-2.tflite"
 
 

@@ -118,8 +118,8 @@ def test_inside_all_bounds_trains_and_exports_or_is_one_line(
     if status == 0:
         assert (folder / "saved_model/2/saved_model.pb").exists()
         # What was written is read again.
-        again = run("--mode=export", f"--checkpoint={folder}", f"--model_dir={folder / 'again'}")
-        assert again == 0, capsys.readouterr().err
+        flags = ["--mode=export", f"--checkpoint={folder}", f"--model_dir={folder / 'again'}"]
+        assert run(*flags, tiny=False) == 0, capsys.readouterr().err
     else:
         assert status == 2
         (error,) = [line for line in printed.err.splitlines() if line.startswith("error: ")]

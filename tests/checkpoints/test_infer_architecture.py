@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from simclr_tf.architecture import Architecture
 from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
 from simclr_tf.checkpoints.infer_architecture import contradictions, infer_architecture
 from simclr_tf.errors import UserError
@@ -66,3 +67,18 @@ def test_shapes_of_no_network_are_one_line(path, shape, words, shapes) -> None:
     with pytest.raises(UserError, match=f"test holds no ResNet of simclr_tf: .*{words}") as error:
         infer_architecture({**shapes, path: shape}, "test")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("depth", "cifar_stem", "seen"), [(18, True, False), (18, False, True)])
+def test_selective_kernels_of_residual_blocks_are_told_by_the_stem(
+    depth: int, cifar_stem: bool, seen: bool
+) -> None:
+    """They change the stem of large images, and beyond that how shortcuts average."""
+    changes = {"resnet_depth": depth, "width_multiplier": 1 / 16, "cifar_stem": cifar_stem}
+    plain, selective = (Architecture(**changes, sk_ratio=ratio) for ratio in (0.0, 0.3))
+    for here, other in ((plain, selective), (selective, plain)):
+        parts = build_plain(here).parts
+        shapes = {p: v.shape.as_list() for p, v in variables_by_path(parts).items()}
+        assert not list(contradictions(here, shapes))
+        told = list(contradictions(other, shapes))
+        assert any(words.startswith("sk_ratio=") for words in told) is seen

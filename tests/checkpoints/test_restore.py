@@ -196,7 +196,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
         ({"width_multiplier": 1e30}, "says width_multiplier=1e[+]30, which cannot be"),
         ({"num_proj_layers": 9}, "a projection head of 9 layers, the checkpoint has 2"),
         ({"proj_out_dim": 128}, "says proj_out_dim=128, the checkpoint has 4"),
-        ({"sk_ratio": 0.0625}, "says sk_ratio=0.0625, the checkpoint has 0.0"),
+        ({"sk_ratio": 1.5}, "says sk_ratio=1.5, which cannot be"),
         ({"cifar_stem": False}, "says cifar_stem=False, the checkpoint has True"),
         ({"stem_relu": "yes"}, "says stem_relu=yes, which cannot be"),
         ({"torch_normalization": [0, 0, 0, 1, 1]}, "says torch_normalization="),
