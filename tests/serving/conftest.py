@@ -49,8 +49,11 @@ def describe(image_size: int, *, num_classes: int | None = 10, **changes: Any) -
 
 def make_network(description: Any, seed: int = 0) -> Any:
     """Returns a network whose every variable, moving statistics too, is drawn at random."""
+    import tensorflow as tf
+
     from simclr_tf.training.build import build_plain
 
+    tf.keras.utils.set_random_seed(seed)  # else kernels, and roundings, were others in each run
     network = build_plain(description.architecture, description.num_classes)
     rng = np.random.default_rng(seed)
     for variable in network.variables:
