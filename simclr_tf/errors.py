@@ -43,6 +43,12 @@ class SettingError(UserError):
         return type(self), (self.field, self.value, self.reason, self.remedy)
 
 
+class RunFailed(UserError):
+    """The run itself failed: nothing that was asked is wrong, but it cannot go on as it is."""
+
+    status = 70  # sysexits.h: EX_SOFTWARE
+
+
 class LostWorker(UserError):
     """Another machine of the run is gone. The same command goes on."""
 
