@@ -158,8 +158,8 @@ def _newest_checkpoint(folder: str) -> str | None:
         except UserError as error:
             bad.append(error)
             continue
-        for error in bad:
-            _log.warning("%s; takes %s", error, prefix)
+        for reason in bad:
+            _log.warning("%s; takes %s", reason, prefix)
         return prefix
     if bad:
         raise bad[0]

@@ -41,7 +41,7 @@ class Lock:
         self._path = files.join(folder, FILE_NAME)
         self._folder = folder
         self._released = threading.Event()
-        self._content = {
+        self._content: dict[str, Any] = {
             "token": uuid.uuid4().hex,
             "host": socket.gethostname(),
             "process": os.getpid(),

@@ -136,7 +136,7 @@ class Stepping(tf.keras.Model):
         if scale is not None:
             gradients = optimizer.get_unscaled_gradients(gradients)
         optimizer.apply_gradients(zip(gradients, variables))
-        counts, counted = None, {}
+        counts, counted = None, dict[str, Any]()
         if self._guard is not None:
             counts, counted = self._guard.settle(before, values["total_loss"])
         results = {**record(self.train_metrics, values, size, counts), **counted}
