@@ -4,13 +4,17 @@ VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 # What to test: everything, or a part such as TESTS="-m smoke".
 TESTS ?=
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test torture lint clean
 
 quickstart: $(VENV)/.runtime
 	$(VENV)/bin/python -m simclr_tf.quickstart
 
 test: lint
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Kills runs fifty times, at random moments: tests/torture.py.
+torture: $(VENV)/.test
+	TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python -m tests.torture --kills=50
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .

@@ -105,6 +105,7 @@ class Evaluation:
     eval_steps: int
     eval_name: str | None
     label_fractions: tuple[float, ...]
+    step: int
 
 
 @dataclasses.dataclass(frozen=True)

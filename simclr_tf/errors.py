@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 _NAMED = re.compile(r"`(\w+)((?:=.*?)?)`(?!\w)")
 
+_INSIDES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\]( name: *)?$")
+
 
 class UserError(Exception):
     """Bad input. Its message is one line that says what is wrong and how to mend it.
@@ -68,8 +70,12 @@ def print_error(error: Exception, file: TextIO | None = None) -> int:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or the error's name if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Returns the first line of an error's message, or the error's name if it has none.
+
+    What TensorFlow adds about its own insides is left out.
+    """
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _INSIDES.sub("", line)
 
 
 def _shown(value: Any) -> str:

@@ -342,6 +342,13 @@ GROUPS = (
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
             ),
+            Flag(
+                "step",
+                1,
+                "The step of training whose images --mode=show_views draws.",
+                Range(1, 1_000_000_000),
+                identity=False,
+            ),
         ),
     ),
     Group(

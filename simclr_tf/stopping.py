@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
-_SECONDS_TO_END = 5.0  # for the main thread, once it has been told twice
+_SECONDS_TO_END = 5.0  # for the main thread to notice
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,8 +52,8 @@ _state = _State()
 def noticing_signals() -> Iterator[None]:
     """While it is open, SIGTERM and Ctrl-C raise Stopped, or are `told` where a step is waited for.
 
-    A second one ends the process, even while TensorFlow computes and Python cannot act. In a thread
-    other than the main one it does nothing: Python gives signals to that one only.
+    A second one ends the process, within seconds even while TensorFlow computes and Python cannot
+    act. In a thread other than the main one it does nothing: Python gives signals to that one only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -105,15 +105,12 @@ def told_by() -> int | None:
 
 
 @contextlib.contextmanager
-def ending_at_once() -> Iterator[None]:
-    """While it is open, signals end the process as if nobody had asked for them.
-
-    For calls into TensorFlow that wait for other machines and keep Python from doing anything.
-    """
+def kept() -> Iterator[None]:
+    """Puts back what happens on signals: where several machines join, TensorFlow takes SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
@@ -133,14 +130,19 @@ def _handle(number: int, frame: Any) -> None:
 
 
 def _watch(reading: int, state: _State) -> None:
-    """Ends the process at the second signal, where the main thread does not.
+    """Ends the process where the main thread does not: at once at the second signal.
 
-    Python calls `_handle` between two of its own instructions only.
+    Python calls `_handle` between two of its own instructions only, and TensorFlow may compute, or
+    wait for another machine, between them.
     """
-    told = 0
+    come = 0
     with open(reading, "rb", buffering=0) as numbers:
         while number := numbers.read(1):
-            told += number[0] in list(SIGNALS)
-            if told == 2 and not state.ended.wait(_SECONDS_TO_END):
-                os.write(2, b"\nended at once\n")
+            come += number[0] in list(SIGNALS)
+            if state.waits_for_step and come < 2:
+                continue
+            ended = state.ended.wait(_SECONDS_TO_END)
+            if not ended and state.told < come:
+                line = f"\nstopped by {SIGNALS[signal.Signals(number[0])]}{state.doing}\n"
+                os.write(2, line.encode(errors="replace"))
                 os._exit(128 + number[0])

@@ -51,6 +51,10 @@ def _check_task(config: Config) -> None:
         raise SettingError(
             "allow_partial_checkpoint", None, "does nothing without `checkpoint`", "add it"
         )
+    if "step" in config.given and task.mode != "show_views":
+        raise SettingError(
+            "step", config.evaluation.step, "does nothing without `mode=show_views`", "add it"
+        )
     if task.mode == "eval" and not (task.model_dir or task.checkpoint):
         raise SettingError(
             "mode",

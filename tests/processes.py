@@ -87,6 +87,10 @@ class Process:
             time.sleep(0.02)
         return self._output.read_text()
 
+    def printed(self) -> str:
+        """Returns what it has printed so far."""
+        return self._output.read_text() if self._output.exists() else ""
+
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 

@@ -8,7 +8,14 @@ import pickle
 
 import pytest
 
-from simclr_tf.errors import LostWorker, RunFailed, SettingError, UserError, print_error
+from simclr_tf.errors import (
+    LostWorker,
+    RunFailed,
+    SettingError,
+    UserError,
+    first_line,
+    print_error,
+)
 
 pytestmark = pytest.mark.smoke
 
@@ -44,6 +51,13 @@ def test_an_error_can_be_copied() -> None:
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert str(twin) == str(error)
         assert vars(twin) == vars(error)
+
+
+def test_the_first_line_without_tensorflows_insides() -> None:
+    text = "{{function_node __wrapped__SaveV2_device_/job:localhost}} /a/b; No space [Op:SaveV2]"
+    assert first_line(ValueError(f"{text}\nmore")) == "/a/b; No space"
+    assert first_line(ValueError("a [Op:X] b {{c}}")) == "a [Op:X] b {{c}}"
+    assert first_line(ValueError("")) == "ValueError"
 
 
 def test_status_is_that_of_the_error() -> None:

@@ -85,7 +85,7 @@ def test_sigterm_saves_and_the_run_goes_on(run, tmp_path, capsys) -> None:
     threading.Thread(target=stop, daemon=True).start()
     assert run(*flags, f"--model_dir={stopped}") == 143
     assert signal.getsignal(signal.SIGTERM) == before
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "SIGTERM" in line)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "stopped by" in line)
     step = int(line.partition("saved at step ")[2].partition(";")[0])
     assert 3 <= step < 40
     assert (stopped / f"ckpt-{step}.index").exists()
@@ -253,7 +253,7 @@ def test_show_views_draws_originals_beside_their_views(run, tmp_path) -> None:
 
     assert run("--mode=show_views", "--train_split=train[:3]", f"--model_dir={tmp_path}") == 0
     sheet = np.asarray(Image.open(tmp_path / "views.png"))
-    samples = data.sample_images(data.load("digits"), split="train[:3]", count=3, seed=0)
+    samples = data.sample_images(data.load("digits"), split="train[:3]", batch_size=3, seed=0)
     row_height = (sheet.shape[0] - 8) // 3
     for row, (image, seed) in enumerate(samples):
         views = np.round(SimCLRViews(8).of_one(image, seed) * 255)

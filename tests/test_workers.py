@@ -148,7 +148,8 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     workers[1].send_signal(signal.SIGTERM)
     outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE) for worker in workers]
     assert [worker.returncode for worker in workers] == [143, 143], outputs
-    stops = {line for output in outputs for line in output.splitlines() if "SIGTERM" in line}
+    lines = [line for output in outputs for line in output.splitlines()]
+    stops = {line for line in lines if line.startswith("stopped by SIGTERM")}
     (stop,) = stops  # the same step for both
     step = int(stop.partition("saved at step ")[2].partition(";")[0])
     assert 10 <= step < 20

@@ -1,4 +1,4 @@
-"""A few training images to look at."""
+"""The images of a training step, to look at."""
 
 from __future__ import annotations
 
@@ -9,37 +9,54 @@ from simclr_tf.data.train_pipeline import train_input_fn
 
 
 class _Untouched:
-    """A transform that keeps images, and the seeds that training would give them."""
+    """A transform that keeps images, and the seeds that training gives them."""
 
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> Example:
         return {"image": images, "seed": seeds}
 
     def prepare_one(self, image: tf.Tensor, seed: tf.Tensor) -> Example:
-        return {"image": image, "seed": seed}
+        # Images of different sizes make no batch; as files they do.
+        return {"file": tf.io.encode_png(image), "seed": seed}
 
 
 def sample_images(
-    dataset: ImageDataset, *, split: str, count: int, seed: int
+    dataset: ImageDataset,
+    *,
+    split: str,
+    batch_size: int,
+    seed: int,
+    step: int = 1,
+    cache: bool = False,
+    hosts: int = 1,
 ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Returns images of a split and their seeds.
+    """Returns the images that training takes in a step, and their seeds.
 
     Args:
       dataset: the data set.
       split: in TFDS's syntax.
-      count: how many images.
-      seed: decides which.
+      batch_size: images a step, over all hosts.
+      seed: of the run.
+      step: which step, from 1.
+      cache: whether the run caches the data set, on which the order depends.
+      hosts: that share a batch.
 
     Returns:
-      Pairs of a uint8 tensor `[h, w, 3]` and an int32 tensor `[2]`.
+      Pairs of a uint8 tensor `[h, w, 3]` and an int32 tensor `[2]`, one host's behind another's.
     """
     input_fn = train_input_fn(
         dataset,
         split=split,
-        global_batch_size=1,  # images may differ in size
+        global_batch_size=batch_size,
         transform=_Untouched(),
-        cache=False,
+        cache=cache,
         seed=seed,
-        shuffle_buffer=16 * count,
+        start_step=step - 1,
     )
-    batches = input_fn(tf.distribute.InputContext()).take(count)
-    return [(batch["image"][0], batch["seed"][0]) for batch in batches]
+    samples = []
+    for host in range(hosts):
+        (batch,) = input_fn(tf.distribute.InputContext(hosts, host, hosts)).take(1)
+        images = batch.get("image", ())
+        if "file" in batch:
+            images = [tf.io.decode_png(file, channels=3) for file in batch["file"]]
+        samples += zip(images, batch["seed"])
+    return samples

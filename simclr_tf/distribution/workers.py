@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from simclr_tf import stopping
-from simclr_tf.errors import LostWorker, UserError
+from simclr_tf.distribution.meeting import meet
+from simclr_tf.errors import LostWorker, UserError, first_line
 
 EXAMPLE = (
     '{"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}'
@@ -86,14 +87,15 @@ def join_workers(workers: Workers) -> tf.distribute.Strategy:
     if workers.count > 1:
         address = workers.addresses[workers.index]
         print(
-            f"worker {workers.index} of {workers.count} at {address}: waits for the others "
-            "(Ctrl-C or SIGTERM ends it; nothing has begun)",
+            f"worker {workers.index} of {workers.count} at {address}: waits for the others",
             flush=True,
         )
     try:
-        with stopping.ending_at_once():
+        if workers.count > 1:
+            meet(workers.addresses, workers.index)
+        with stopping.kept():
             return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, OSError) as error:
         raise UserError(
             f"TF_CONFIG: worker {workers.index} cannot meet the others at "
             f"{workers.addresses[workers.index]} ({_reason(error)}); give an address of this "
@@ -140,7 +142,9 @@ def noticing_lost_workers(workers: Workers) -> Iterator[None]:
         ) from error
 
 
-def _reason(error: tf.errors.OpError) -> str:
+def _reason(error: tf.errors.OpError | OSError) -> str:
     """Returns the sentence of TensorFlow's message that says what happened."""
+    if isinstance(error, OSError):
+        return first_line(error)
     lines = error.message[error.message.find(_ABORTED) + 1 :].removeprefix(_ABORTED[1:])
     return (lines.strip().splitlines() or [type(error).__name__])[0].partition(". ")[0][:200]

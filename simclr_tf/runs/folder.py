@@ -168,13 +168,18 @@ def writing(folder: str, what: str) -> Iterator[None]:
         ) from error
 
 
+def stored_plan(model_dir: str) -> dict[str, Any]:
+    """Returns the plan.json of the run in `model_dir`, empty where there is none."""
+    return files.read_json(files.join(model_dir, PLAN)) or {}
+
+
 def planned_steps(config: Config, dataset: data.ImageDataset) -> int:
     """Returns the step at which the run in `model_dir` ends.
 
     Runs of version 0.1 did not write it down; theirs is computed again from the training split.
     """
-    stored = files.read_json(files.join(config.task.model_dir, PLAN))
-    if stored is not None:
+    stored = stored_plan(config.task.model_dir)
+    if stored:
         return int(stored["train_steps"])
     length = config.optimization
     examples = 0

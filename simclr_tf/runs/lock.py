@@ -158,7 +158,9 @@ def _read(path: str) -> dict[str, Any] | None:
         return None
     except (ValueError, OSError, tf.errors.OpError):
         content = {}
-    return content if content is None else {**_UNKNOWN, **content}
+    if content is None:
+        return None
+    return {**_UNKNOWN, **(content if isinstance(content, dict) else {})}
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:

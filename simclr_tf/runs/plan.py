@@ -16,6 +16,7 @@ class Plan:
     train_examples: int
     num_classes: int | None
     replicas: int
+    workers: int
     train_steps: int
     warmup_steps: int
     checkpoint_steps: int
@@ -26,7 +27,12 @@ class Plan:
 
 
 def make_plan(
-    config: Config, *, train_examples: int, num_classes: int | None, replicas: int
+    config: Config,
+    *,
+    train_examples: int,
+    num_classes: int | None,
+    replicas: int,
+    workers: int = 1,
 ) -> Plan:
     """Computes the plan.
 
@@ -35,6 +41,7 @@ def make_plan(
       train_examples: images in the training split.
       num_classes: classes of the data set, None if it has no labels.
       replicas: devices that share a global batch.
+      workers: machines that they belong to.
 
     Raises:
       SettingError: the settings cannot work with this data or these devices.
@@ -61,6 +68,7 @@ def make_plan(
         train_examples=train_examples,
         num_classes=num_classes,
         replicas=replicas,
+        workers=workers,
         train_steps=steps,
         warmup_steps=warmup,
         checkpoint_steps=checkpoint_steps,

@@ -63,6 +63,7 @@ def prepare(config: Config) -> PreparedRun:
         train_examples=dataset.num_examples(config.data.train_split),
         num_classes=dataset.num_classes,
         replicas=replicas,
+        workers=workers.count,
     )
     return PreparedRun(config, strategy, workers, dataset, plan)
 

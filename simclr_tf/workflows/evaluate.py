@@ -16,6 +16,7 @@ from simclr_tf.checkpoints import find_weights, numbered, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs.folder import (
+    check_is_no_file,
     check_writable,
     choose_model_dir,
     planned_steps,
@@ -73,6 +74,7 @@ def follow_run(config: Config) -> None:
       UserError: `model_dir` holds no run, or a setting contradicts it.
     """
     folder = config.task.model_dir
+    check_is_no_file(folder)
     stored = stored_config(folder)
     if stored is None:
         raise SettingError(
