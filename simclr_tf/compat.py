@@ -1,7 +1,7 @@
 """The one place that knows which TensorFlow line is installed.
 
-Python 3.10-3.11 runs TensorFlow 2.15, the last line tensorflow-addons supports; Python 3.12 and
-newer runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
+Python 3.11 runs TensorFlow 2.15, the last line tensorflow-addons supports; Python 3.12 and newer
+runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ GROUPS = (
             Flag(
                 "optimizer",
                 "lars",
-                "Optimizer to use. lamb needs tensorflow-addons (Python 3.10 or 3.11).",
+                "Optimizer to use. lamb needs tensorflow-addons (Python 3.11).",
                 bounds.OPTIMIZERS,
             ),
             Flag(

@@ -37,7 +37,7 @@ CURL = r"""#!/bin/bash
 url=${!#}
 exec cat "$CLOUD/metadata/${url##*/}"
 """
-# What `python3.10 -m venv` makes: a python that notes its calls, and trains until told to stop.
+# What `python3.11 -m venv` makes: a python that notes its calls, and trains until told to stop.
 PYTHON = r"""#!/bin/bash
 if [[ $1 == -m && $2 == venv ]]; then
   mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/bin/pip"; chmod +x "$3/bin/pip"
@@ -68,7 +68,7 @@ class Cloud:
         bin_folder = folder / "bin"
         for path in (self.folder / "vm", self.folder / "metadata", bin_folder):
             path.mkdir(parents=True)
-        for name, text in {"gcloud": GCLOUD, "curl": CURL, "python3.10": PYTHON}.items():
+        for name, text in {"gcloud": GCLOUD, "curl": CURL, "python3.11": PYTHON}.items():
             (bin_folder / name).write_text(text)
             (bin_folder / name).chmod(0o755)
         shutil.copytree(ROOT / "tpu", self.checkout / "tpu")
