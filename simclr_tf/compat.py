@@ -155,6 +155,12 @@ def _without_notes(starts: tuple[str, ...] = _NOTES) -> Iterator[None]:
             )
 
 
+def keras_metadata() -> Any:
+    """Returns an empty message of the kind that Keras writes beside a SavedModel."""
+    package = "tf_keras" if _tensorflow_version() >= (2, 16) else "keras"
+    return importlib.import_module(f"{package}.protobuf.saved_metadata_pb2").SavedMetadata()
+
+
 def keras_cv() -> ModuleType:
     """Returns keras-cv, without the line about its backend that importing it prints."""
     settle_keras()

@@ -130,6 +130,13 @@ GROUPS = (
                 identity=False,
             ),
             Flag(
+                "trust_checkpoint",
+                False,
+                "Whether --checkpoint may be a SavedModel with operations that could use files, "
+                "network or Python once it is loaded.",
+                identity=False,
+            ),
+            Flag(
                 "seed",
                 0,
                 "Seed of initial weights, data order and augmentation.",
