@@ -51,8 +51,17 @@ def test_with_the_pins_of_requirements(wheel) -> None:
     assert len(pinned) > 10
     extra = {f'{line}; extra == "onnx"' for line in read_pins("requirements-onnx.txt")}
     assert len(extra) == 3
-    assert installed == pinned | extra
-    assert metadata.get_all("Provides-Extra") == ["onnx"]
+    cuda = {f'{line} and extra == "gpu"' for line in read_pins("requirements-gpu.txt")}
+    assert installed == pinned | extra | cuda
+    assert set(metadata.get_all("Provides-Extra")) == {"onnx", "gpu"}
+    assert Requirement(f"python{metadata['Requires-Python']}").specifier == ">=3.11,<3.14"
+
+
+def test_cuda_is_of_the_same_tensorflow() -> None:
+    plain = {line for line in read_pins("requirements.txt") if line.startswith("tensorflow==")}
+    assert len(plain) == 2
+    cuda = read_pins("requirements-gpu.txt")
+    assert cuda == {line.replace("tensorflow==", "tensorflow[and-cuda]==") for line in plain}
 
 
 def read_pins(name: str) -> set[str]:

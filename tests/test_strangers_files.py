@@ -10,18 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "simclr_tf"
 # What makes objects or runs code out of files or texts.
-MODULES = {
-    "pickle",
-    "cPickle",
-    "dill",
-    "cloudpickle",
-    "joblib",
-    "marshal",
-    "shelve",
-    "h5py",
-    "yaml",
-}
-MODULES |= {"torch"}
+MODULES = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "h5py", "yaml", "torch"}
 CALLS = {"load_model", "load_weights", "model_from_json", "model_from_yaml", "model_from_config"}
 CALLS |= {"func_load", "eval", "exec", "np.load", "np.loadtxt", "tf.saved_model.load"}
 CALLS |= {"tf.compat.v1.saved_model.load", "tf.load_op_library", "hub.load"}
