@@ -10,7 +10,7 @@ PyFuncStateless have none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -43,6 +43,7 @@ _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _DEEPEST = 8  # a saver's path goes through four nodes
 
 _Nodes = Mapping[str, Any]
+_Scopes = Sequence[tuple[str, Sequence[Any]]]  # names of functions, and their nodes
 
 
 def doubtful_operations(graph: Any) -> set[str]:
@@ -53,20 +54,20 @@ def doubtful_operations(graph: Any) -> set[str]:
     Args:
       graph: a MetaGraphDef.
     """
-    functions = {f.signature.name: f for f in graph.graph_def.library.function}
-    scopes: dict[str, _Nodes] = {
-        "": {node.name: node for node in graph.graph_def.node},
-        **{name: {n.name: n for n in f.node_def} for name, f in functions.items()},
-    }
+    functions = graph.graph_def.library.function
+    # Lists: of two that have one name, neither hides the other.
+    scopes = [("", graph.graph_def.node), *((f.signature.name, f.node_def) for f in functions)]
+    names = {function.signature.name for function in functions}
     own_paths = _own_paths(graph, scopes)
     found = set()
-    for scope, nodes in scopes.items():
-        for node in nodes.values():
+    for scope, nodes in scopes:
+        by_name = {node.name: node for node in nodes}
+        for node in nodes:
             if node.op in _SAVER:
-                harmless = scope in own_paths and _saves_own(node, nodes, own_paths[scope])
+                harmless = scope in own_paths and _saves_own(node, by_name, own_paths[scope])
             else:
                 harmless = is_harmless(node.op) or (
-                    node.op in functions and op_def_registry.get(node.op) is None
+                    node.op in names and op_def_registry.get(node.op) is None
                 )
             if not harmless:
                 found.add(node.op)
@@ -87,7 +88,7 @@ def is_harmless(name: str) -> bool:
     )
 
 
-def _own_paths(graph: Any, scopes: Mapping[str, _Nodes]) -> dict[str, str]:
+def _own_paths(graph: Any, scopes: _Scopes) -> dict[str, str]:
     """Returns, by function, which value is the path where TensorFlow finds the own variables.
 
     "" is the graph itself, where it is fed. Functions get it as their first argument, and count if
@@ -97,14 +98,14 @@ def _own_paths(graph: Any, scopes: Mapping[str, _Nodes]) -> dict[str, str]:
     requested = {
         _name(tensor.name) for s in graph.signature_def.values() for tensor in s.inputs.values()
     }
-    if path in requested or not _is_fed(path, scopes[""]):
+    if path in requested or not _is_fed(path, {node.name: node for node in graph.graph_def.node}):
         return {}
     called_with_it: Counter[str] = Counter()
     named = Counter(list(graph.object_graph_def.concrete_functions))
     for gradient in graph.graph_def.library.gradient:
         named.update([gradient.function_name, gradient.gradient_func])
-    for scope, nodes in scopes.items():
-        for node in nodes.values():
+    for scope, nodes in scopes:
+        for node in nodes:
             named.update([node.op, *_functions_named(node.attr.values())])
             passed = node.input and _name(node.input[0]) == path
             if not scope and passed and node.op in _CALLS:

@@ -36,12 +36,13 @@ def check_harmless(path: str, prefix: str) -> None:
     folder = prefix.removesuffix(_VARIABLES)
     found = sorted(_doubts(folder))
     if found:
+        shown = ", ".join(map(_shown, found[:_SHOWN]))
         rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise SettingError(
             "checkpoint",
             path,
             "holds what weights do not need, and what could use files, network or Python if it "
-            f"were loaded: {', '.join(found[:_SHOWN])}{rest}",
+            f"were loaded: {shown}{rest}",
             "if you trust who made it, add `trust_checkpoint`",
         )
 
@@ -56,7 +57,8 @@ def _doubts(folder: str) -> set[str]:
     if tf.io.gfile.exists(model):
         saved = _parse(model, saved_model_pb2.SavedModel())
         for graph in saved.meta_graphs:
-            found |= doubtful_operations(graph)
+            with errors_naming(model):
+                found |= doubtful_operations(graph)
             found.update(_outside(asset.filename) for asset in graph.asset_file_def)
             nodes = graph.object_graph_def.nodes
             found.update(_python_layers(model, [node.user_object.metadata for node in nodes]))
@@ -67,6 +69,11 @@ def _doubts(folder: str) -> set[str]:
     return found - {""}
 
 
+def _shown(name: str) -> str:
+    """Returns a stranger's text as it may be printed."""
+    return "".join(c if c.isprintable() and c != "`" else "?" for c in name[:100])
+
+
 def _parse(path: str, message: Any) -> Any:
     with errors_naming(path), tf.io.gfile.GFile(path, "rb") as file:
         message.ParseFromString(file.read())
@@ -75,7 +82,7 @@ def _parse(path: str, message: Any) -> Any:
 
 def _outside(asset: str) -> str:
     inside = not asset.startswith("/") and ".." not in asset.split("/") and "://" not in asset
-    return "" if inside else f"the asset {asset[:100]}"
+    return "" if inside else f"the asset {asset}"
 
 
 def _python_layers(path: str, texts: list[str]) -> Iterator[str]:

@@ -106,6 +106,14 @@ def test_custom_operations_are_refused_but_calls_of_own_functions_are_not(change
     graph.node.add(name="y", op="ReadFile")
     graph.node.add(name="z", op="MyCustomOp")
     assert doubtful_operations(saved.meta_graphs[0]) == {"ReadFile", "MyCustomOp"}
+    # What is there twice under one name is looked at twice.
+    graph.node.add(name="z", op="Identity")
+    evil = graph.library.function.add()
+    evil.signature.name = function
+    evil.node_def.add(name="n", op="WriteFile")
+    graph.library.function.add().signature.name = function
+    found = {"ReadFile", "MyCustomOp", "WriteFile"}
+    assert doubtful_operations(saved.meta_graphs[0]) == found
 
 
 def saver_functions(graph) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from simclr_tf import compat
 from simclr_tf.checkpoints import find_weights, restore_parts
@@ -59,6 +60,18 @@ def test_lookup_tables_and_assets_elsewhere(changed) -> None:
     assert "names.txt" not in told
 
 
+def test_a_long_list_is_cut_and_what_a_stranger_wrote_is_printed_plainly(changed) -> None:
+    path, saved = changed
+    saved.meta_graphs[0].graph_def.node.add(name="x", op="A\n\x1b[2J`seed`" + "x" * 1000)
+    for index in range(10):
+        saved.meta_graphs[0].graph_def.node.add(name=f"x{index}", op=f"B{index}")
+    write(path, saved)
+    told = refusal(path)
+    assert "loaded: A??[2J?seed?xxx" in told
+    assert "B6 and 3 more; " in told
+    assert len(told) < 600 + len(path)
+
+
 @pytest.mark.parametrize("name", ["saved_model.cpb", "saved_model.pbtxt"])
 def test_forms_that_tensorflow_reads_and_this_does_not(name, changed) -> None:
     path, _ = changed
@@ -91,6 +104,7 @@ def test_python_code_in_keras_layers(changed, tmp_path) -> None:
     [
         ("saved_model.pb", lambda whole: whole[: len(whole) // 2]),
         ("saved_model.pb", lambda whole: b"\xff" * 100),
+        ("saved_model.pb", lambda whole: without_default(whole)),
         ("keras_metadata.pb", lambda whole: b"\xff" * 100),
         ("keras_metadata.pb", lambda whole: text_of_layer('{"class_name": ')),
         ("keras_metadata.pb", lambda whole: text_of_layer("[" * 100_000)),
@@ -102,6 +116,16 @@ def test_damaged_files_end_in_one_line(name, content, changed) -> None:
     with pytest.raises(UserError, match=f"{name} cannot be read .* it is damaged") as error:
         find_weights(path)
     assert "\n" not in str(error.value)
+
+
+def without_default(whole: bytes) -> bytes:
+    """The saver's path is a placeholder with a default that is not there."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString(whole)
+    nodes = saved.meta_graphs[0].graph_def.node
+    (node,) = (node for node in nodes if node.name == "saver_filename")
+    node.op = "PlaceholderWithDefault"
+    return saved.SerializeToString()
 
 
 def text_of_layer(text: str) -> bytes:
