@@ -17,11 +17,13 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 _WITH_TEXT = frozenset(
-    "AsString DecodeAndCropJpeg DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng DecodeRaw "
-    "DecodeWebP Einsum Enter ExtractJpegShape GatherNd ImageProjectiveTransformV2 "
-    "ImageProjectiveTransformV3 PartitionedCall PreventGradient RefEnter ScaleAndTranslate "
-    "ScaleAndTranslateGrad ScatterNd ShardedFilename StaticRegexFullMatch StringFormat StringJoin "
-    "StringLength Substr TensorScatterAdd TensorScatterUpdate".split()
+    "AsString DecodeAndCropJpeg DecodeBase64 DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng "
+    "DecodeRaw DecodeWebP Einsum EncodeBase64 EncodeJpeg EncodePng Enter ExtractJpegShape "
+    "GatherNd ImageProjectiveTransformV2 ImageProjectiveTransformV3 PartitionedCall "
+    "PreventGradient RefEnter RegexFullMatch RegexReplace ScaleAndTranslate ScaleAndTranslateGrad "
+    "ScatterNd ShardedFilename StaticRegexFullMatch StaticRegexReplace StringFormat StringJoin "
+    "StringLength StringLower StringSplitV2 StringStrip StringToNumber StringUpper Substr "
+    "TensorScatterAdd TensorScatterUpdate".split()
 )
 _WITH_STATE = frozenset(
     "Assert AssignAddVariableOp AssignSubVariableOp AssignVariableOp Case CheckNumerics "
