@@ -25,6 +25,7 @@ class Task:
     model_dir: str
     checkpoint: str | None
     allow_partial_checkpoint: bool
+    trust_checkpoint: bool
     seed: int
 
     @property

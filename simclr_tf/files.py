@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import uuid
 from typing import Any
 
 import tensorflow as tf
+
+from simclr_tf.errors import SettingError
+
+_SCHEME = re.compile(r"([a-zA-Z][0-9a-zA-Z.]*)://")  # what TensorFlow takes for one
 
 
 def join(*parts: str) -> str:
@@ -24,6 +29,26 @@ def parent(path: str) -> str:
 def renames_folders(path: str) -> bool:
     """Says whether a folder there is renamed at once. gs:// and the like know files only."""
     return "://" not in path
+
+
+def check_reachable(field: str, value: str, path: str | None = None) -> None:
+    """Raises SettingError if TensorFlow has no file system for a path such as s3://bucket/folder.
+
+    Args:
+      field: the setting that names the path.
+      value: its value.
+      path: the path in it, where it is not the whole.
+    """
+    scheme = _SCHEME.match(value if path is None else path)
+    known = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
+    if scheme and scheme[1] not in known:
+        others = ", ".join(f"{name}://" for name in known)
+        raise SettingError(
+            field,
+            value,
+            f"is on {scheme[1]}://, which TensorFlow {tf.__version__} on this machine cannot reach",
+            f"give a path on a disk of this machine, or on one of {others}",
+        )
 
 
 def write_text(path: str, text: str) -> None:

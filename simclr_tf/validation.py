@@ -47,10 +47,9 @@ def _check_task(config: Config) -> None:
             "is for your own pictures",
             f"add `dataset=folder:/PATH`, or remove it ({config.data.dataset} brings its labels)",
         )
-    if task.allow_partial_checkpoint and not task.checkpoint:
-        raise SettingError(
-            "allow_partial_checkpoint", None, "does nothing without `checkpoint`", "add it"
-        )
+    for name in ("allow_partial_checkpoint", "trust_checkpoint"):
+        if getattr(task, name) and not task.checkpoint:
+            raise SettingError(name, None, "does nothing without `checkpoint`", "add it")
     if "step" in config.given and task.mode != "show_views":
         raise SettingError(
             "step", config.evaluation.step, "does nothing without `mode=show_views`", "add it"

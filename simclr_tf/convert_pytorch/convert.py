@@ -65,6 +65,8 @@ def convert(
       UserError: a setting cannot be, the file cannot be read, or is of another kind of network.
     """
     _check_settings(mean, std, image_size, epsilon)
+    files.check_reachable("input", file)
+    files.check_reachable("output", output)
     if tf.io.gfile.exists(output):
         raise SettingError("output", output, "exists", "give a new folder")
     label = f"`input={file}`"

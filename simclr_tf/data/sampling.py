@@ -52,7 +52,7 @@ def sample_images(
         seed=seed,
         start_step=step - 1,
     )
-    samples = []
+    samples: list[tuple[tf.Tensor, tf.Tensor]] = []
     for host in range(hosts):
         (batch,) = input_fn(tf.distribute.InputContext(hosts, host, hosts)).take(1)
         images = batch.get("image", ())
