@@ -117,7 +117,7 @@ def announce(run: PreparedRun, model: Network, start: Start) -> None:
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    write_description(config, plan, describe_network(config, model.num_classes))
+    write_description(config, plan, describe_network(config, model.num_classes, run.dataset.class_names))
     note_files(config, run.dataset)
 
 
@@ -178,10 +178,8 @@ def export(run: PreparedRun, model: Network) -> None:
         read_parts(model.parts)  # what replicas average is averaged when all of them read it
         return
     config = run.config
-    names = run.dataset.class_names
     network = dataclasses.replace(
-        describe_network(config, model.num_classes),
-        class_names=tuple(names) if names else None,
+        describe_network(config, model.num_classes, run.dataset.class_names),
         step=run.plan.train_steps,
     )
     folder = export_saved_model(

@@ -11,12 +11,18 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.checkpoints import find_weights, restore_parts
+from simclr_tf.checkpoints import Description, find_weights, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
-from simclr_tf.runs.folder import choose_model_dir, planned_steps, stored_config
+from simclr_tf.runs.folder import (
+    choose_model_dir,
+    planned_steps,
+    stored_config,
+    stored_network,
+)
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.initial_weights import open_weights, step_of
+from simclr_tf.runs.labels import labeled_only, numbered_as_trained
 from simclr_tf.runs.networks import build_classifier, build_simclr
 from simclr_tf.runs.plan import check_divisible
 from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
@@ -26,7 +32,8 @@ from simclr_tf.training.network import Network
 def evaluate_trained(run: PreparedRun, model: Network) -> dict[str, float]:
     """Evaluates the network of a run that has just been trained, on the run's devices."""
     step, writes = run.plan.train_steps, run.workers.is_chief
-    return _evaluate(run.config, run.dataset, run.strategy, model, step=step, writes=writes)
+    dataset = run.dataset.labeled()
+    return _evaluate(run.config, dataset, run.strategy, model, step=step, writes=writes)
 
 
 def evaluate_checkpoint(config: Config) -> dict[str, float]:
@@ -47,8 +54,9 @@ def evaluate_checkpoint(config: Config) -> dict[str, float]:
     if "ft_proj_selector" not in config.given:
         config = config.replace(ft_proj_selector=weights.description.projection_selector)
     config = choose_model_dir(config)
-    dataset, strategy = _open(config)
-    model = _build(build_classifier, config, dataset, strategy)
+    setting = f"`checkpoint={config.task.checkpoint}`"
+    dataset, strategy = _open(config, weights.description, setting)
+    model = _build(build_classifier, config, weights.description.num_classes, strategy)
     partial = config.task.allow_partial_checkpoint
     print(restore_parts(model.parts, weights, allow_partial=partial))
     with dataset.report_bad_images(config.task.model_dir):
@@ -64,26 +72,26 @@ def follow_run(config: Config) -> None:
       UserError: `model_dir` holds no run, or a setting contradicts it.
     """
     folder = config.task.model_dir
-    stored = stored_config(folder)
-    if stored is None:
+    stored, network = stored_config(folder), stored_network(folder)
+    if stored is None or network is None:
         raise SettingError(
             "model_dir",
             folder,
-            "holds no run (no config.json)",
+            f"holds no run (no {'config' if stored is None else 'simclr'}.json)",
             "start one, or give the folder that training printed",
         )
     config = adopt_run(config, stored)
-    dataset, strategy = _open(config)
-    if config.task.pretraining and not config.loss.lineareval_while_pretraining:
+    if network.num_classes is None:
         raise SettingError(
             "model_dir",
             folder,
             "was pre-trained without a linear probe",
             f"measure its features with `mode=probe` `checkpoint={folder}`",
         )
+    dataset, strategy = _open(config, network, f"`model_dir={folder}`")
     last = planned_steps(config, dataset)
     build = build_simclr if config.task.pretraining else build_classifier
-    model = _build(build, config, dataset, strategy)
+    model = _build(build, config, network.num_classes, strategy)
     with dataset.report_bad_images(folder):
         for path in tf.train.checkpoints_iterator(folder, min_interval_secs=15):
             step = int(path.rpartition("-")[2])
@@ -93,8 +101,15 @@ def follow_run(config: Config) -> None:
                 return
 
 
-def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
+def _open(
+    config: Config, network: Description, setting: str
+) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     """Opens what evaluation needs, and nothing else.
+
+    Args:
+      config: what was asked.
+      network: that is evaluated; the data set's classes get its numbers.
+      setting: that named it, for errors.
 
     Raises:
       UserError: it cannot be had.
@@ -104,20 +119,23 @@ def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
     dataset = open_dataset(config.data)
     dataset.check_split(config.data.eval_split, field="eval_split")
-    dataset.check_labels(config.data.eval_split)
+    dataset, notes = labeled_only(dataset, {"eval_split": config.data.eval_split})
+    dataset, more = numbered_as_trained(dataset, network, setting)
+    for note in notes + more:
+        print(note)
     return dataset, strategy
 
 
 def _build(
     build: Callable[[Config, int], Network],
     config: Config,
-    dataset: data.ImageDataset,
+    num_classes: int | None,
     strategy: tf.distribute.Strategy,
 ) -> Network:
-    """Returns the network with a classifier of the data set's classes."""
-    assert dataset.num_classes is not None  # checked with the labels
+    """Returns the network with its classifier."""
+    assert num_classes is not None  # those without were told apart before
     with strategy.scope():
-        model = build(config, dataset.num_classes)
+        model = build(config, num_classes)
         model.compile()
     return model
 
@@ -167,7 +185,7 @@ def _evaluate(
         raise SettingError(
             "eval_split",
             split,
-            f": none of the {examples:,} files can be read",
+            f": none of the {examples:,} images has a label and can be read",
             "give another split or data set",
         )
     result = {name: float(value) for name, value in metrics.items()}
