@@ -36,11 +36,12 @@ class LabelSample:
         labeled = int(np.sum(self.labels != NO_LABEL))
         if labeled == len(self.labels):
             return ""
+        first = "" if self.whole else "first "
+        if not labeled:
+            return f"none of the {first}{len(self.labels):,} images of {self.part} has a label"
         if self.whole:
             return f"{labeled:,} of the {self.total:,} images of {self.part} have a label"
-        if labeled:
-            return f"some images of {self.part} have no label"
-        return f"none of the first {len(self.labels):,} images of {self.part} has a label"
+        return f"some images of {self.part} have no label"
 
 
 def what_is_missing(

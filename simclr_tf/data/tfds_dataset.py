@@ -35,7 +35,7 @@ class TfdsDataset(ImageDataset):
     numbers: np.ndarray | None = dataclasses.field(default=None, repr=False)
     names: list[str] | None = dataclasses.field(default=None, repr=False)
     label_remedy = "choose a labeled data set"
-    missing_label_remedy = "give a split with labels of two classes"
+    missing_label_remedy = "give another split"
 
     @property
     def image_feature(self) -> tfds.features.Image:

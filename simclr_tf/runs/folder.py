@@ -78,8 +78,9 @@ def stored_config(model_dir: str) -> dict[str, Any] | None:
 def note_files(config: Config, dataset: data.ImageDataset) -> None:
     """Writes which files the run learns from, and says if they are not those of its last start.
 
-    A folder may get and lose files while a run is stopped. Those that stay keep their split; the
-    number of steps and the order of the images follow the new listing.
+    A folder may get and lose files, or labels where only labeled images are learned from, while a
+    run is stopped. Those that stay keep their split; the number of steps and the order of the
+    images follow the new listing.
     """
     if dataset.fingerprint is None:
         return
@@ -89,7 +90,7 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     before = files.read_json(path)
     if before is not None and before["fingerprint"] != now["fingerprint"]:
         print(
-            f"{dataset.name} has changed since this run last started: {before['files']:,} files "
+            f"{dataset.name} has changed since this run last started: {before['files']:,} images "
             f"then, {count:,} now; it goes on with those, in another order"
         )
     files.write_json(path, now)

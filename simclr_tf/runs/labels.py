@@ -8,7 +8,7 @@ from simclr_tf import data
 from simclr_tf.checkpoints import Description
 from simclr_tf.config import Config
 from simclr_tf.data.folder import PREFIX
-from simclr_tf.data.labels import NO_LABEL, number_classes
+from simclr_tf.data.labels import NO_LABEL, LabelSample, number_classes
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.folder import holds_checkpoint, stored_network
 
@@ -46,7 +46,8 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
             return None, (dataset, [left_out] if left_out else [])
         if "eval_split" in splits:
             dataset.check_labels(splits["eval_split"], field="eval_split")
-        notes = _describe(dataset, splits)
+        samples = _sample(dataset, splits)
+        notes = _describe(dataset, samples, "the online probe leaves out the others")
     if known is not None and known.num_classes is not None:
         dataset, more = _continue_classes(dataset, known, folder)
         notes += more
@@ -61,11 +62,15 @@ def labeled_only(dataset: data.ImageDataset, splits: Mapping[str, str]) -> Told:
       splits: what is read, by setting.
 
     Raises:
-      SettingError: there are no labels, or of `train_split`, one class of them.
+      SettingError: there are no labels in a part of a split, or in `train_split` of one class only.
     """
     for field, split in splits.items():
         dataset.check_labels(split, field=field, classes=_CLASSES[field])
-    return dataset.labeled(), _describe(dataset, splits)
+    samples = _sample(dataset, splits)
+    for field, sample in samples:
+        if (sample.labels == NO_LABEL).all():
+            raise SettingError(field, splits[field], f": {sample.describe()}", "leave it out")
+    return dataset.labeled(), _describe(dataset, samples, "the others are left out")
 
 
 def numbered_as_trained(dataset: data.ImageDataset, network: Description, setting: str) -> Told:
@@ -134,7 +139,7 @@ def _why_no_probe(
         # Images without labels are what pre-training is for: the probe is there if labels are.
         if measured or "lineareval_while_pretraining" in config.given:
             raise
-        return f"no online linear probe{error.reason}" if dataset.class_names else ""
+        return f"no online linear probe of {split}{error.reason}" if dataset.class_names else ""
     return None
 
 
@@ -153,7 +158,7 @@ def _continue_classes(dataset: data.ImageDataset, known: Description, folder: st
             "model_dir",
             folder,
             f"holds a run of other classes than {dataset.name} has now ({changes})",
-            "give them back their names to continue it, or give another `model_dir`, with "
+            "undo that (rename them back) to continue it, or give another `model_dir`, with "
             f"`checkpoint={folder}` to start from its weights",
         )
     if names is None:
@@ -164,11 +169,17 @@ def _continue_classes(dataset: data.ImageDataset, known: Description, folder: st
     return dataset.labels_as(names), [f"{dataset.name}: classes keep the numbers the run gave them"]
 
 
-def _describe(dataset: data.ImageDataset, splits: Mapping[str, str]) -> list[str]:
+def _sample(dataset: data.ImageDataset, splits: Mapping[str, str]) -> list[tuple[str, LabelSample]]:
+    """Returns labels of each part of each split, with the setting that names the split."""
+    return [(field, s) for field, split in splits.items() for s in dataset.sample_labels(split)]
+
+
+def _describe(
+    dataset: data.ImageDataset, samples: Sequence[tuple[str, LabelSample]], then: str
+) -> list[str]:
     """Returns a line for each part of the splits in which images have no label."""
-    samples = [sample for split in splits.values() for sample in dataset.sample_labels(split)]
-    lines = dict.fromkeys(sample.describe() for sample in samples)
-    return [f"{dataset.name}: {line}" for line in lines if line]
+    lines = dict.fromkeys(sample.describe() for _, sample in samples)
+    return [f"{dataset.name}: {line}; {then}" for line in lines if line]
 
 
 def _missing(names: Sequence[str], among: Sequence[str]) -> list[str]:

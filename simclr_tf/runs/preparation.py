@@ -11,7 +11,7 @@ from simclr_tf.config import Config, Data, Hardware
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import WarmUpCosine
-from simclr_tf.runs.folder import choose_model_dir
+from simclr_tf.runs.folder import choose_model_dir, holds_checkpoint
 from simclr_tf.runs.labels import choose_labels
 from simclr_tf.runs.plan import Plan, make_plan
 
@@ -64,6 +64,7 @@ def prepare(config: Config) -> PreparedRun:
         train_examples=dataset.num_examples(config.data.train_split),
         num_classes=num_classes,
         replicas=replicas,
+        continued=holds_checkpoint(config.task.model_dir),
     )
     if workers.is_chief:
         print(*notes, sep="\n", end="\n" if notes else "")

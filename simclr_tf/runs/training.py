@@ -112,12 +112,16 @@ def announce(run: PreparedRun, model: Network, start: Start) -> None:
     config, plan = run.config, run.plan
     if start.step >= plan.train_steps:
         folder = config.task.model_dir
-        print(f"{folder} is finished: {start.step:,} of {plan.train_steps:,} steps")
+        more = f" ({plan.train_steps:,} would do for the images there are now)"
+        done = f"{start.step:,} of {start.step:,} steps"
+        print(f"{folder} is finished: {done}{more if start.step > plan.train_steps else ''}")
         return
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    write_description(config, plan, describe_network(config, model.num_classes, run.dataset.class_names))
+    write_description(
+        config, plan, describe_network(config, model.num_classes, run.dataset.class_names)
+    )
     note_files(config, run.dataset)
 
 

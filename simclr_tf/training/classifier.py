@@ -103,9 +103,7 @@ class Classifier(Network):
             share = loss * part
         self.apply_loss(tape, share)
         values = {"total_loss": loss, "weight_decay": decay}
-        return record(
-            self.train_metrics, (values, tf.shape(labels)[0]), (classification, known)
-        )
+        return record(self.train_metrics, (values, tf.shape(labels)[0]), (classification, known))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

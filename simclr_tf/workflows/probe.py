@@ -57,13 +57,7 @@ def probe(config: Config) -> dict[str, float]:
     with dataset.report_bad_images(config.task.model_dir):
         train = _examples(encoder, dataset, config, "train_split")
         test = _examples(encoder, dataset, config, "eval_split")
-    if len(np.unique(train[1])) < 2:
-        raise SettingError(
-            "train_split",
-            config.data.train_split,
-            ": all images that have a label and can be read are of one class",
-            "give images of another, too",
-        )
+    _check_two_classes(train[1], config.data.train_split)
     result = {"knn": knn_accuracy(*train, *test)}
     print(f"  kNN (k 200, T 0.1), {len(train[1]):,} labels: {result['knn']:.2%}", flush=True)
     for fraction in config.evaluation.label_fractions:
@@ -86,6 +80,17 @@ def _open_labeled(config: Config) -> data.ImageDataset:
     for note in notes:
         print(note)
     return dataset
+
+
+def _check_two_classes(labels: np.ndarray, split: str) -> None:
+    """Raises SettingError for one. What TFDS holds, and which files are bad, is known by now."""
+    if len(np.unique(labels)) < 2:
+        raise SettingError(
+            "train_split",
+            split,
+            ": all images that have a label and can be read are of one class",
+            "give images of another, too",
+        )
 
 
 def _examples(
