@@ -128,7 +128,7 @@ def describe_network(
       num_classes: classes of its supervised head, None without one.
       class_names: of the data set, by the numbers that the head gives them.
     """
-    named = num_classes is not None and class_names is not None
+    names = None if num_classes is None or class_names is None else tuple(class_names)
     return Description(
         config.architecture,
         config.data.image_size,
@@ -136,7 +136,7 @@ def describe_network(
         num_classes=num_classes,
         projection_selector=config.finetuning.ft_proj_selector,
         dataset=config.data.dataset,
-        class_names=tuple(class_names) if named else None,
+        class_names=names,
     )
 
 

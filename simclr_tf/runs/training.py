@@ -113,8 +113,8 @@ def announce(run: PreparedRun, model: Network, start: Start) -> None:
     if start.step >= plan.train_steps:
         folder = config.task.model_dir
         more = f" ({plan.train_steps:,} would do for the images there are now)"
-        done = f"{start.step:,} of {start.step:,} steps"
-        print(f"{folder} is finished: {done}{more if start.step > plan.train_steps else ''}")
+        more = more if start.step > plan.train_steps else ""
+        print(f"{folder} is finished: {start.step:,} of {start.step:,} steps{more}")
         return
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
