@@ -90,7 +90,7 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     before = files.read_json(path)
     if before is not None and before["fingerprint"] != now["fingerprint"]:
         print(
-            f"{dataset.name} has changed since this run last started: {before['files']:,} images "
+            f"{dataset.name} has changed since this run last started: {before['files']:,} files "
             f"then, {count:,} now; it goes on with those, in another order"
         )
     files.write_json(path, now)

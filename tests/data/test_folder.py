@@ -228,8 +228,8 @@ def test_what_has_a_label_resumes_and_is_shared_by_hosts(partly):
 def test_too_few_labels(pictures, partly, tmp_path):
     partly.check_labels("all", classes=2)
     file = tmp_path / "labels.csv"
+    file.write_text("path,label\neven/00.PNG,0\n")
     with pytest.raises(SettingError, match="of one class, 0, and .*; add rows to the CSV file"):
-        file.write_text("path,label\neven/00.PNG,0\n")
         load(pictures, file).check_labels("all", classes=2)
     load(pictures, file).check_labels("all", classes=1)
     held_out = partly.num_examples("validation")
