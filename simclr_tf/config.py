@@ -85,6 +85,7 @@ class Optimization:
     warmup_epochs: float
     weight_decay: float
     momentum: float
+    on_nonfinite: str
 
 
 @dataclasses.dataclass(frozen=True)

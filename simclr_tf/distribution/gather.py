@@ -67,6 +67,11 @@ def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(local, tf.cast(everywhere, tf.float32))
 
 
+def greatest_of_replicas(value: tf.Tensor) -> tf.Tensor:
+    """Returns the greatest of all replicas' values, a scalar as `value` is."""
+    return tf.reduce_max(gather_replicas(tf.reshape(value, [1])))
+
+
 def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
     """Returns int32 [replicas], or [replicas, n] of several numbers."""
     return gather_replicas(tf.cast(local_size, tf.int32)[tf.newaxis])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,7 +13,7 @@ import tensorflow as tf
 from simclr_tf import data, files
 from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
-from simclr_tf.errors import SettingError, first_line
+from simclr_tf.errors import RunFailed, SettingError, first_line
 from simclr_tf.runs.identity import check_same_run
 from simclr_tf.runs.plan import Plan, total_steps
 
@@ -59,6 +60,22 @@ def check_is_no_file(folder: str) -> None:
         raise SettingError("model_dir", folder, "is a file", "give a folder")
 
 
+def check_writable(folder: str) -> None:
+    """Makes `model_dir` and writes into it, before long work whose result goes there.
+
+    Raises:
+      SettingError: it is a file, or cannot be written.
+    """
+    check_is_no_file(folder)
+    path = files.join(folder, "writable.tmp")
+    try:
+        tf.io.gfile.makedirs(folder)
+        files.write_text(path, "")
+        tf.io.gfile.remove(path)
+    except (OSError, tf.errors.OpError) as error:
+        raise cannot_be_written(folder, error) from None
+
+
 def stored_config(model_dir: str) -> dict[str, Any] | None:
     """Returns the config.json of the run in `model_dir`, or None."""
     try:
@@ -85,10 +102,10 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     if dataset.fingerprint is None:
         return
     path = files.join(config.task.model_dir, "folder.json")
-    count = dataset.num_examples("all")  # of the labeled ones where only they are learned from
+    count = dataset.num_examples("all")  # of the labeled ones, where only they are learned from
     now = {"files": count, "fingerprint": dataset.fingerprint}
     before = files.read_json(path)
-    if before is not None and before["fingerprint"] != now["fingerprint"]:
+    if before is not None and any(before[name] != value for name, value in now.items()):
         print(
             f"{dataset.name} has changed since this run last started: {before['files']:,} files "
             f"then, {count:,} now; it goes on with those, in another order"
@@ -158,6 +175,26 @@ def write_description(config: Config, plan: Plan, network: Description) -> None:
         files.write_json(files.join(folder, "config.json"), resolved)
     except (OSError, tf.errors.OpError) as error:
         raise cannot_be_written(folder, error) from None
+
+
+@contextlib.contextmanager
+def writing(folder: str, what: str) -> Iterator[None]:
+    """While it is open, `what` is written into `model_dir`, at the end of long work.
+
+    Args:
+      folder: model_dir.
+      what: in words, with what would be lost.
+
+    Raises:
+      RunFailed: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise RunFailed(
+            f"`model_dir={folder}`: {what} cannot be written ({first_line(error)}); make room or "
+            "mend the folder, and the same command does it again"
+        ) from error
 
 
 def planned_steps(config: Config, dataset: data.ImageDataset) -> int:

@@ -10,7 +10,7 @@ from simclr_tf.architecture import FREEZE_AFTER, Architecture
 from simclr_tf.bounds import check_argument
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
-from simclr_tf.training.measures import record, share_labeled, supervised
+from simclr_tf.training.measures import share_labeled, supervised
 from simclr_tf.training.network import Network
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
@@ -89,6 +89,7 @@ class Classifier(Network):
         Returns:
           Means since the metrics were last reset.
         """
+        before = self.begin_step()
         batch = as_dictionary(batch)
         labels = labels_of(batch)
         known, part, factor = share_labeled(labels)
@@ -101,9 +102,9 @@ class Classifier(Network):
             decay = self.penalty()
             loss = classification["supervised_loss"] * factor + decay
             share = loss * part
-        self.apply_loss(tape, share)
         values = {"total_loss": loss, "weight_decay": decay}
-        return record(self.train_metrics, (values, tf.shape(labels)[0]), (classification, known))
+        size = tf.shape(labels)[0]
+        return self.end_step(before, tape, share, (values, size), (classification, known))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

@@ -52,15 +52,20 @@ def share_labeled(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 def record(
     metrics: Mapping[str, tf.keras.metrics.Mean],
     *measured: tuple[Mapping[str, tf.Tensor], tf.Tensor],
+    counts: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Adds a step's values and returns all means.
 
     Args:
       metrics: by name.
-      *measured: values by name, and over how many images of this replica they are means.
+      *measured: values by the same names, and over how many images of this replica they are means.
+      counts: whether the step counts, a bool scalar; None if it does.
     """
     for values, size in measured:
         for name, value in values.items():
+            if counts is not None:
+                size = tf.where(counts, size, 0)
+                value = tf.where(counts, value, tf.zeros_like(value))
             metrics[name].update_state(value, sample_weight=size)
     return {name: metric.result() for name, metric in metrics.items()}
 

@@ -85,6 +85,7 @@ class SimCLR(Network):
         Returns:
           Means since the metrics were last reset.
         """
+        before = self.begin_step()
         batch = as_dictionary(batch)
         views = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
         size = tf.shape(views)[0]
@@ -108,8 +109,7 @@ class SimCLR(Network):
                 loss += probe["supervised_loss"] * factor
             share = loss * part
         values["total_loss"] = loss
-        self.apply_loss(tape, share)
-        return record(self.train_metrics, (values, size), (probe, known))
+        return self.end_step(before, tape, share, (values, size), (probe, known))
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
