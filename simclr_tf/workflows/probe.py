@@ -117,7 +117,7 @@ def _examples(
             "checkpoint",
             config.task.checkpoint or None,
             f": features of {broken:,} of {len(features):,} images of {split} are no numbers",
-            "its training has diverged; give a checkpoint of an earlier step",
+            "give a checkpoint of an earlier step",
         )
     return features[labeled], labels[labeled]
 

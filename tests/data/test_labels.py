@@ -18,8 +18,8 @@ pytestmark = pytest.mark.smoke
         (["a", "b"], ["a", "b"], [0, 1]),
         (["a", "b"], ["b", "c", "a"], [2, 0]),
         (["b", "c", "d"], ["a", "b", "c"], [1, 2, -1]),
-        (["caf\u00e9"], ["bar", unicodedata.normalize("NFD", "caf\u00e9")], [1]),
-        ([unicodedata.normalize("NFD", "caf\u00e9")], ["bar", "caf\u00e9"], [1]),
+        (["k\u00f6"], ["bar", unicodedata.normalize("NFD", "k\u00f6")], [1]),
+        ([unicodedata.normalize("NFD", "k\u00f6")], ["bar", "k\u00f6"], [1]),
         # Where both spellings are there, each is itself.
         (["e\u0301", "\u00e9"], ["\u00e9", "e\u0301"], [1, 0]),
         ([], ["a"], []),
