@@ -164,6 +164,8 @@ def test_labels_switch_the_online_probe_on(run_on, pictures, tmp_path, capsys) -
         r": (\d+) of the (\d+) images of train have a label; the online probe", printed
     )
     assert int(said[1]) == int(said[2]) - 1
+    described = json.loads((tmp_path / "run" / "simclr.json").read_text())
+    assert described["class_names"] == ["columns", "rows"]
     assert "top-1" in printed
 
 
