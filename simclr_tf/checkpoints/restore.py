@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.checkpoints.reader import errors_naming, open_reader
+from simclr_tf.checkpoints.reader import NotFinite, errors_naming, open_reader
 from simclr_tf.checkpoints.stored_weights import StoredWeights
 from simclr_tf.checkpoints.variables import variables_by_path
 from simclr_tf.errors import UserError
@@ -91,6 +91,7 @@ def restore_parts(
 
     Raises:
       UserError: unreadable, or a variable is missing, unexpected or of another shape.
+      NotFinite: a variable holds what is no number.
     """
     expected = variables_by_path(parts)
     comparison = compare(expected, weights, parts)
@@ -109,6 +110,12 @@ def restore_parts(
             path: _as_stored(reader.get_tensor(weights.keys[path]), expected[path])
             for path in comparison.matched
         }
+    for path, value in values.items():
+        if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
+            raise NotFinite(
+                f"checkpoint {weights.prefix} holds values that are no numbers ({path}): its "
+                "training has diverged; give an earlier `checkpoint`"
+            )
     for path, value in values.items():
         expected[path].assign(value)
     lines = [f"{', '.join(parts)} from {weights.prefix} ({weights.kind}): {comparison.counts()}"]

@@ -51,6 +51,22 @@ def test_all_of_what_is_asked_for_and_nothing_else(saved) -> None:
     )
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_and_nothing_is_set(value, tmp_path) -> None:
+    """Nobody should evaluate, fine-tune or export them."""
+    broken = small_network()
+    bias = broken.supervised_head.dense.bias
+    bias.assign([0.0, value, 0.0])
+    save(broken, tmp_path)
+    weights = find_weights(f"{tmp_path}/ckpt-7")
+    network = small_network(seed="other")
+    before = values_of(network)
+    with pytest.raises(UserError, match=r"ckpt-7 holds .* no numbers \(supervised_head/.*earlier"):
+        restore_parts(network.parts, weights)
+    assert_equal(values_of(network), before)
+    restore_parts({"encoder": network.encoder}, weights)
+
+
 def test_a_run_s_folder_is_its_latest_checkpoint(saved) -> None:
     weights = find_weights(f"{saved}/")
     assert weights.prefix == f"{saved}/ckpt-7"

@@ -35,3 +35,9 @@ def test_equals_loops(k: int, temperature: float) -> None:
     fast = knn_accuracy(train, labels, test, test_labels, k=k, temperature=temperature)
     assert fast == slow_knn(train, labels, test, test_labels, min(k, 60), temperature)
     assert 0.3 < fast < 1
+
+
+def test_a_class_without_neighbors_is_missed() -> None:
+    train, labels = np.eye(2), np.array([0, 1])
+    test, test_labels = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.2]]), np.array([0, 1, 7])
+    assert knn_accuracy(train, labels, test, test_labels, k=1) == pytest.approx(2 / 3)

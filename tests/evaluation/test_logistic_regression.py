@@ -41,3 +41,10 @@ def test_subset_is_balanced_and_repeatable() -> None:
     assert not np.array_equal(chosen, balanced_subset(labels, 0.1, seed=1))
     np.testing.assert_array_equal(np.bincount(labels[balanced_subset(labels, 1e-4, seed=0)]), 1)
     assert len(balanced_subset(labels, 1.0, seed=0)) == 350
+
+
+def test_a_class_that_training_lacks_is_missed() -> None:
+    train, labels = np.array([[-1.0], [-2.0], [1.0], [2.0]]), np.array([0, 0, 3, 3])
+    test, test_labels = np.array([[-1.5], [1.5], [1.5]]), np.array([0, 3, 5])
+    accuracy = logistic_regression_accuracy(train, labels, test, test_labels)
+    assert accuracy == pytest.approx(2 / 3)
