@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from typing import Any
 
 import tensorflow as tf
+
+from simclr_tf.paths import is_remote
 
 
 def join(*parts: str) -> str:
@@ -22,7 +25,7 @@ def parent(path: str) -> str:
 
 def renames_folders(path: str) -> bool:
     """Says whether a folder there is renamed at once. gs:// and the like know files only."""
-    return "://" not in path
+    return not is_remote(path)
 
 
 def write_text(path: str, text: str) -> None:
@@ -49,3 +52,9 @@ def read_json(path: str) -> Any | None:
         return None
     with tf.io.gfile.GFile(path) as file:
         return json.loads(file.read())
+
+
+def sha256(path: str) -> str:
+    """Returns the hash of a file, as `sha256sum` prints it."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from simclr_tf.errors import UserError, first_line
+from simclr_tf.paths import readable
 
 UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError, MemoryError, DecodeError)
 """What TensorFlow raises for a checkpoint that is damaged or cut short."""
@@ -41,7 +42,7 @@ def open_reader(prefix: str) -> Any:
     with errors_naming(prefix):
         _check_footer(f"{prefix}.index")
         # Not tf.train.load_checkpoint, which takes what some file systems call a folder for one.
-        return tf.compat.v1.train.NewCheckpointReader(prefix)
+        return tf.compat.v1.train.NewCheckpointReader(readable(prefix))
 
 
 def object_graph(reader: Any, prefix: str) -> Any:

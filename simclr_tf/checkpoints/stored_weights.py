@@ -21,6 +21,7 @@ from simclr_tf.checkpoints.infer_architecture import (
 from simclr_tf.checkpoints.object_paths import stored_keys
 from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_naming, object_graph, open_reader
 from simclr_tf.errors import SettingError
+from simclr_tf.paths import clean
 
 PARTS = ("encoder", "projection_head", "supervised_head")
 
@@ -58,7 +59,7 @@ def find_weights(path: str) -> StoredWeights:
     Raises:
       UserError: nothing is there, it cannot be read, or it is of no known network.
     """
-    prefix, folder = _locate(path.rstrip("/"))
+    prefix, folder = _locate(clean(path, "checkpoint"))
     reader = open_reader(prefix)
     description_file = files.join(folder, FILE_NAME)
     try:

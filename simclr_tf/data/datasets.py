@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 
+from simclr_tf import paths
 from simclr_tf.data import folder, preparation
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.tfds_dataset import TfdsDataset, check_features
 from simclr_tf.errors import SettingError
+
+
+def short_name(name: str) -> str:
+    """Returns a data set's name as part of a file's name; of `folder:PATH` the folder's own."""
+    if name.startswith(folder.PREFIX):
+        return paths.last_name(name.removeprefix(folder.PREFIX)) or "root"
+    return name
 
 
 def load(
@@ -35,7 +43,9 @@ def load(
     """
     if name.startswith(folder.PREFIX):
         return folder.open_folder(name, labels=folder_labels, on_bad_image=on_bad_image)
-    root = os.path.expanduser(os.fspath(data_dir)) if data_dir else None
+    # TFDS takes its variable as it is, ~ and all.
+    asked = data_dir or os.environ.get("TFDS_DATA_DIR")
+    root = paths.absolute(paths.clean(os.fspath(asked), "data_dir")) if asked else None
     builder = preparation.find_builder(name, root)
     # Before preparing: nobody should download a text corpus to be told that it has no images.
     check_features(name, builder.info.features)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import posixpath
 
 import tensorflow as tf
 
 from simclr_tf.errors import SettingError, UserError, first_line
+from simclr_tf.paths import clean
 
 NONE, FOLDERS = "none", "folders"
 
@@ -65,7 +65,7 @@ def missing_label_remedy(source: str) -> str:
 
 
 def _read_csv(source: str) -> dict[str, str]:
-    path = os.path.expanduser(source)
+    path = clean(source, "folder_labels")
     try:
         if tf.io.gfile.isdir(path) or not tf.io.gfile.exists(path):
             raise SettingError(

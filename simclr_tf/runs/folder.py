@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import secrets
 import time
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import data, files
+from simclr_tf.checkpoints import StoredWeights
 from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, first_line
+from simclr_tf.runs import moved
 from simclr_tf.runs.identity import check_same_run
 from simclr_tf.runs.plan import Plan, total_steps
 
@@ -25,13 +29,12 @@ def choose_model_dir(config: Config) -> Config:
     Raises:
       SettingError: the folder holds another run, or something that is not a run.
     """
-    folder = config.task.model_dir.rstrip("/")
+    folder = config.task.model_dir
     if not folder:
-        dataset = config.data.dataset.replace("/", "_").replace(":", "_")
+        dataset = data.short_name(config.data.dataset)
         return config.replace(
             model_dir=new_folder(f"{config.task.train_mode}_{dataset}_{config.architecture.name}")
         )
-    config = config.replace(model_dir=folder)
     stored = stored_config(folder)
     if stored is not None:
         check_same_run(config, stored)
@@ -48,8 +51,13 @@ def choose_model_dir(config: Config) -> Config:
 
 
 def new_folder(name: str) -> str:
-    """Returns a folder under `runs/` for something new."""
-    return files.join(RUNS, f"{name}_{time.strftime('%Y%m%d-%H%M%S')}")
+    """Returns a folder under `runs/` for something new.
+
+    Nothing is written yet, so a number drawn from the system's source of randomness keeps runs that
+    start in the same second apart.
+    """
+    safe = re.sub(r"[^\w.-]", "_", name)
+    return files.join(RUNS, f"{safe}_{time.strftime('%Y%m%d-%H%M%S')}_{secrets.token_hex(4)}")
 
 
 def check_is_no_file(folder: str) -> None:
@@ -82,9 +90,13 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     """
     if dataset.fingerprint is None:
         return
-    path = files.join(config.task.model_dir, "folder.json")
+    path = files.join(config.task.model_dir, moved.PICTURES)
     count = sum(dataset.splits.values())
-    now = {"files": count, "fingerprint": dataset.fingerprint}
+    now = {
+        "files": count,
+        "fingerprint": dataset.fingerprint,
+        "labels_sha256": moved.labels_sha256(config.data.folder_labels),
+    }
     before = files.read_json(path)
     if before is not None and before["fingerprint"] != now["fingerprint"]:
         print(
@@ -111,8 +123,16 @@ def describe_network(config: Config, num_classes: int | None) -> Description:
     )
 
 
-def write_description(config: Config, plan: Plan, network: Description) -> None:
+def write_description(
+    config: Config, plan: Plan, network: Description, weights: StoredWeights | None
+) -> None:
     """Writes config.json (resolved), flags.json (what was given), plan.json and simclr.json.
+
+    Args:
+      config: the resolved configuration.
+      plan: its derived numbers.
+      network: what is trained.
+      weights: initial ones, noted too; None leaves what an earlier start has noted.
 
     Raises:
       SettingError: the folder cannot be written.
@@ -125,6 +145,8 @@ def write_description(config: Config, plan: Plan, network: Description) -> None:
         files.write_json(files.join(folder, "config.json"), resolved)
         files.write_json(files.join(folder, "flags.json"), given)
         files.write_json(files.join(folder, PLAN), dataclasses.asdict(plan))
+        if weights is not None:
+            moved.note_initial_weights(folder, weights)
         files.write_json(files.join(folder, FILE_NAME), network.to_json())
     except (OSError, tf.errors.OpError) as error:
         raise cannot_be_written(folder, error) from None

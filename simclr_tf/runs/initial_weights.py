@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import tensorflow as tf
+
 from simclr_tf.architecture import CIFAR_STEM_UP_TO
 from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
-from simclr_tf.runs.identity import adopt_network
+from simclr_tf.runs.folder import stored_config
+from simclr_tf.runs.identity import adopt_initial_weights, adopt_network
 from simclr_tf.training.build import build_plain
 
 
@@ -43,7 +46,24 @@ def open_weights(config: Config) -> tuple[Config, StoredWeights | None]:
     return adopted, weights
 
 
+def open_initial_weights(config: Config) -> tuple[Config, StoredWeights | None]:
+    """As `open_weights`, for training: a run with a checkpoint of its own needs no other.
+
+    Its initial `checkpoint` may then be left out, or be gone. What it gave to the run, such as the
+    architecture, is in the run's configuration.
+    """
+    folder = config.task.model_dir
+    stored = stored_config(folder) if folder else None
+    if stored is None or not stored.get("checkpoint") or not _holds_checkpoint(folder):
+        return open_weights(config)
+    return adopt_initial_weights(config, stored), None
+
+
 def step_of(weights: StoredWeights) -> int:
     """Returns the step that the weights were trained to, 0 where nothing says."""
     numbered = re.search(r"ckpt-(\d+)$", weights.prefix)
     return int(numbered[1]) if numbered else weights.description.step or 0
+
+
+def _holds_checkpoint(folder: str) -> bool:
+    return any(re.fullmatch(r"ckpt-\d+\.index", name) for name in tf.io.gfile.listdir(folder))

@@ -105,7 +105,7 @@ def find_start(run: PreparedRun, model: Network, weights: StoredWeights | None) 
     return Start(state, step, restore_parts(parts, weights, allow_partial=partial))
 
 
-def announce(run: PreparedRun, model: Network, start: Start) -> None:
+def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeights | None) -> None:
     """Prints what will happen, and writes what the run is; the chief alone does."""
     if not run.workers.is_chief:
         return
@@ -117,7 +117,7 @@ def announce(run: PreparedRun, model: Network, start: Start) -> None:
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    write_description(config, plan, describe_network(config, model.num_classes))
+    write_description(config, plan, describe_network(config, model.num_classes), weights)
     note_files(config, run.dataset)
 
 

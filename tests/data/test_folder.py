@@ -128,7 +128,7 @@ def test_no_pictures(tmp_path):
         (tmp_path, "no pictures in"),
         (tmp_path / "none", "does not exist"),
         (tmp_path / "notes.txt", "is a file"),
-        ("", "names no folder"),
+        ("", "is empty"),
     ]:
         with pytest.raises(SettingError, match=f"^`dataset=folder:.*`:? .*{reason}.*; [^\n]*$"):
             load(root)

@@ -1,0 +1,80 @@
+"""What a run was started from and may lie elsewhere now: pictures, labels, initial weights.
+
+Its content decides, which the run has noted, not its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf import files, flag_definitions
+from simclr_tf.checkpoints import StoredWeights, find_weights
+from simclr_tf.data import folder, folder_files
+
+PICTURES = "folder.json"
+INITIAL_WEIGHTS = "initial_weights.json"
+
+_PATHS = {row.name: row.path for row in flag_definitions.rows() if row.path}
+
+
+def is_same(name: str, before: Any, now: Any, model_dir: str) -> bool:
+    """Says whether two values of a setting are paths of one place, or of the same content.
+
+    Args:
+      name: of the setting.
+      before: its value when the run was last started.
+      now: its value now.
+      model_dir: of the run.
+
+    Raises:
+      UserError: there is nothing of the kind at the path that is given now.
+    """
+    if name not in _PATHS:
+        return False
+    if _PATHS[name].same(before, now):
+        return True
+    if not (_PATHS[name].holds(before) and _PATHS[name].holds(now)):
+        return False
+    noted = {
+        "dataset": lambda: (PICTURES, "fingerprint", _fingerprint(now)),
+        "folder_labels": lambda: (PICTURES, "labels_sha256", labels_sha256(now)),
+        "checkpoint": lambda: (INITIAL_WEIGHTS, "index_sha256", _index_sha256(find_weights(now))),
+    }
+    file, key, content = noted[name]()
+    same = content is not None and _read(files.join(model_dir, file)).get(key) == content
+    if same:
+        print(f"{name} has moved from {before} to {now}; its content is the same")
+    return same
+
+
+def note_initial_weights(model_dir: str, weights: StoredWeights) -> None:
+    """Writes down which weights the run in `model_dir` starts from."""
+    content = {"checkpoint": weights.prefix, "index_sha256": _index_sha256(weights)}
+    files.write_json(files.join(model_dir, INITIAL_WEIGHTS), content)
+
+
+def labels_sha256(folder_labels: str) -> str | None:
+    """Returns the hash of the file that `folder_labels` names; None where it names none."""
+    if not _PATHS["folder_labels"].holds(folder_labels) or not tf.io.gfile.exists(folder_labels):
+        return None
+    return files.sha256(folder_labels)
+
+
+def _fingerprint(dataset: str) -> str:
+    root = folder.root_of(dataset)
+    return folder_files.fingerprint(folder_files.list_pictures(dataset, root))
+
+
+def _index_sha256(weights: StoredWeights) -> str:
+    """The index of a TensorFlow checkpoint holds a checksum of every tensor."""
+    return files.sha256(f"{weights.prefix}.index")
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        content = files.read_json(path)
+    except ValueError:  # damaged: then nothing is known
+        content = None
+    return content if isinstance(content, dict) else {}
