@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from simclr_tf import data, files, paths
 from simclr_tf.checkpoints import find_weights, restore_parts, variables_by_path
@@ -95,7 +96,7 @@ def test_prepared_data(place: Path, monkeypatch) -> None:
     prepared = Path(os.environ["TFDS_DATA_DIR"]) / "digits"
     data.load("digits")
     shutil.copytree(prepared, place / "tfds/digits")
-    monkeypatch.setenv("TFDS_DATA_DIR", f"./{place.name}//tfds/")
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", f"./{place.name}//tfds/")
     for folder in (None, f"./{place.name}/tfds/"):
         dataset = data.load("digits", data_dir=folder)
         assert os.path.samefile(dataset.builder.data_path, place / "tfds/digits/1.0.0")
@@ -117,7 +118,7 @@ def test_home_of_prepared_data(tmp_path: Path, monkeypatch) -> None:
     data.load("digits")
     shutil.copytree(Path(os.environ["TFDS_DATA_DIR"]) / "digits", tmp_path / "data/digits")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TFDS_DATA_DIR", "~/data/")
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", "~/data/")  # read once a process
     assert data.load("digits").builder.data_path.parent.parent == tmp_path / "data"
 
 
