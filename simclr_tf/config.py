@@ -86,6 +86,7 @@ class Optimization:
     warmup_epochs: float
     weight_decay: float
     momentum: float
+    on_nonfinite: str
 
 
 @dataclasses.dataclass(frozen=True)

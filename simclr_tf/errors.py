@@ -55,12 +55,6 @@ class LostWorker(UserError):
     status = 75  # sysexits.h: EX_TEMPFAIL, try again
 
 
-class Preempted(UserError):
-    """The machine is about to be taken away (SIGTERM). The state is saved."""
-
-    status = 143  # what a shell reports of a process that SIGTERM ended
-
-
 def print_error(error: Exception, file: TextIO | None = None) -> int:
     """Prints one line, "error: --flag=value ...", and returns the exit status.
 

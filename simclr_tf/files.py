@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
@@ -36,14 +37,37 @@ def write_text(path: str, text: str) -> None:
 def write_bytes(path: str, content: bytes) -> None:
     """Writes aside, then renames, so that a reader never sees half a file."""
     aside = f"{path}.{uuid.uuid4().hex}.tmp"
-    with tf.io.gfile.GFile(aside, "wb") as file:
-        file.write(content)
-    tf.io.gfile.rename(aside, path, overwrite=True)
+    try:
+        with tf.io.gfile.GFile(aside, "wb") as file:
+            file.write(content)
+        tf.io.gfile.rename(aside, path, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(OSError, tf.errors.OpError):
+            tf.io.gfile.remove(aside)
+        raise
+
+
+def create_json(path: str, value: Any) -> bool:
+    """Writes `value` as JSON where there is no file, of all processes that try at once for one.
+
+    Args:
+      path: on a file system of the operating system's.
+      value: what to write.
+
+    Returns:
+      Whether it was this process. Others may see an empty file for a moment.
+    """
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(_as_json(value))
+    except FileExistsError:
+        return False
+    return True
 
 
 def write_json(path: str, value: Any) -> None:
     """Writes `value` as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    write_text(path, _as_json(value))
 
 
 def read_json(path: str) -> Any | None:
@@ -58,3 +82,7 @@ def sha256(path: str) -> str:
     """Returns the hash of a file, as `sha256sum` prints it."""
     with tf.io.gfile.GFile(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

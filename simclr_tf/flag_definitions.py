@@ -293,6 +293,14 @@ GROUPS = (
             Flag("warmup_epochs", 10.0, "Number of epochs of linear warm-up.", _AT_LEAST_0),
             Flag("weight_decay", 1e-6, "Amount of weight decay to use.", _AT_LEAST_0),
             Flag("momentum", 0.9, "Momentum parameter.", _FRACTION),
+            Flag(
+                "on_nonfinite",
+                "stop",
+                "What to do about a step after which the loss or a weight is no number. stop: end "
+                "the run, with status 70; skip: leave the step out, at most ten in a row.",
+                OneOf(("stop", "skip")),
+                identity=False,
+            ),
         ),
     ),
     Group(
@@ -420,8 +428,8 @@ GROUPS = (
                 "precision",
                 "float32",
                 "Compute type; weights and the loss stay float32. bfloat16 pays on TPUs, recent "
-                "GPUs and CPUs with AMX.",
-                OneOf(("float32", "bfloat16")),
+                "GPUs and CPUs with AMX; float16, with a scaled loss, on older GPUs.",
+                OneOf(("float32", "bfloat16", "float16")),
             ),
             Flag(
                 "strategy",

@@ -9,22 +9,23 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from simclr_tf import compat, help_page, validation
+from simclr_tf import compat, help_page, stopping, validation
 from simclr_tf import config as config_lib
-from simclr_tf.errors import Preempted, UserError, print_error
+from simclr_tf.errors import UserError, print_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status.
 
     Returns:
-      0; 2 for bad input; 75 if another machine of the run is gone; 130 if stopped by hand; 141 if
-      nobody reads what it prints any more; 143 if stopped by SIGTERM, with the state saved.
+      0; 2 for bad input; 70 if the run itself failed; 75 if another machine of the run is gone; 130
+      if stopped by Ctrl-C and 143 by SIGTERM; 141 if nobody reads what it prints any more.
     """
     try:
-        status = _main(list(argv or sys.argv))
-        sys.stdout.flush()
-        return status
+        with stopping.noticing_signals():
+            status = _main(list(argv or sys.argv))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         # Python would complain once more when it flushes what it could not write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,14 +47,11 @@ def _main(argv: list[str]) -> int:
         workflows.run(config)
     except help_page.HelpWanted as page:
         print(page)
-    except Preempted as stop:
+    except stopping.Stopped as stop:
         print(f"\n{stop}", file=sys.stderr)
         return stop.status
     except (flags.Error, UserError) as error:
         return print_error(error)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
     return 0
 
 

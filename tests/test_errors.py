@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from simclr_tf.errors import LostWorker, Preempted, SettingError, UserError, print_error
+from simclr_tf.errors import LostWorker, RunFailed, SettingError, UserError, print_error
 
 pytestmark = pytest.mark.smoke
 
@@ -48,5 +48,5 @@ def test_an_error_can_be_copied() -> None:
 
 def test_status_is_that_of_the_error() -> None:
     assert printed(LostWorker("gone"))[0] == 75
-    assert printed(Preempted("saved"))[0] == 143
+    assert printed(RunFailed("disk full"))[0] == 70
     assert printed(ValueError("absl's own"))[0] == 2

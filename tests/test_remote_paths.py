@@ -43,7 +43,19 @@ LOCAL_ONLY = {
     "os.dup": {"compat.py"},
     "os.dup2": {"compat.py", "run.py"},  # run.py: of what is printed where nobody reads it
     "os.open": {"run.py"},
-    "os.close": {"compat.py"},
+    "os.close": {"compat.py", "stopping.py"},
+    # Pipes, and the end of a process.
+    "os.pipe": {"stopping.py"},
+    "os.set_blocking": {"stopping.py"},
+    "os.write": {"stopping.py"},
+    "os._exit": {"stopping.py"},
+    # Which processes there are; and a file that only one process can create, where files.py has
+    # been told that the path is a local one.
+    "os.getpid": {"runs/lock.py"},
+    "os.kill": {"runs/lock.py"},
+    "os.readlink": {"runs/lock.py"},
+    "pathlib": {"runs/lock.py"},
+    "open": {"files.py", "stopping.py"},
 }
 # Not path functions, of the modules that are looked at.
 HARMLESS = {"os.environ", "os.environ.get", "os.environ.setdefault", "os.PathLike", "os.path"}

@@ -6,12 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from simclr_tf.errors import UserError, first_line
 from simclr_tf.paths import readable
+
+
+class NotFinite(UserError):
+    """A checkpoint of a network that has diverged."""
+
 
 UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError, MemoryError, DecodeError)
 """What TensorFlow raises for a checkpoint that is damaged or cut short."""
@@ -43,6 +49,21 @@ def open_reader(prefix: str) -> Any:
         _check_footer(f"{prefix}.index")
         # Not tf.train.load_checkpoint, which takes what some file systems call a folder for one.
         return tf.compat.v1.train.NewCheckpointReader(readable(prefix))
+
+
+def check_whole(prefix: str) -> None:
+    """Reads all of a checkpoint, which compares the checksum of each part.
+
+    Raises:
+      UserError: it cannot be read.
+      NotFinite: it holds values that are no numbers.
+    """
+    reader = open_reader(prefix)
+    with errors_naming(prefix):
+        for key in reader.get_variable_to_shape_map():
+            value = np.asarray(reader.get_tensor(key))
+            if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
+                raise NotFinite(f"checkpoint {prefix} holds values that are no numbers ({key})")
 
 
 def object_graph(reader: Any, prefix: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Mapping
 from types import ModuleType
@@ -19,9 +20,17 @@ from simclr_tf.checkpoints.infer_architecture import (
     infer_architecture,
 )
 from simclr_tf.checkpoints.object_paths import stored_keys
-from simclr_tf.checkpoints.reader import OBJECT_GRAPH, errors_naming, object_graph, open_reader
-from simclr_tf.errors import SettingError
+from simclr_tf.checkpoints.reader import (
+    OBJECT_GRAPH,
+    check_whole,
+    errors_naming,
+    object_graph,
+    open_reader,
+)
+from simclr_tf.errors import SettingError, UserError
 from simclr_tf.paths import clean
+
+_log = logging.getLogger("simclr_tf")
 
 PARTS = ("encoder", "projection_head", "supervised_head")
 
@@ -116,7 +125,7 @@ def _locate(path: str) -> tuple[str, str]:
     if exists(f"{path}.index"):
         return path, files.parent(path)
     if tf.io.gfile.isdir(path):
-        prefix = _latest_checkpoint(path)
+        prefix = _newest_checkpoint(path)
         if prefix is not None:
             return prefix, path
         saved = newest_saved_model(path)
@@ -131,20 +140,31 @@ def _locate(path: str) -> tuple[str, str]:
     )
 
 
-def _latest_checkpoint(folder: str) -> str | None:
-    """Returns the prefix that the folder's `checkpoint` file names, else the one of most steps.
+def _newest_checkpoint(folder: str) -> str | None:
+    """Returns the prefix of the checkpoint of most steps that is whole, None if there is none.
 
-    The reference's published folders lack that file, or it names a path on its authors' disks.
+    The small file `checkpoint` is not asked: the reference's published folders lack it, or it names
+    a path on its authors' disks; and nothing says that what it names is whole.
+
+    Raises:
+      UserError: there are checkpoints, but none is whole.
     """
-    try:
-        prefix = tf.train.latest_checkpoint(folder)
-    except (tf.errors.OpError, ValueError):  # damaged
-        prefix = None
-    if prefix is not None:
-        return prefix
     names = [name for name in tf.io.gfile.listdir(folder) if name.endswith(".index")]
     names.sort(key=lambda name: (int((re.findall(r"\d+", name) or ["-1"])[-1]), name))
-    return files.join(folder, names[-1].removesuffix(".index")) if names else None
+    bad: list[UserError] = []
+    for name in reversed(names):
+        prefix = files.join(folder, name.removesuffix(".index"))
+        try:
+            check_whole(prefix)
+        except UserError as error:
+            bad.append(error)
+            continue
+        for reason in bad:
+            _log.warning("%s; takes %s", reason, prefix)
+        return prefix
+    if bad:
+        raise bad[0]
+    return None
 
 
 def newest_saved_model(path: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.errors import SettingError, UserError
+from simclr_tf.errors import SettingError, UserError, first_line
 
 FILE_NAME = "bad_images.txt"
 
@@ -104,15 +104,18 @@ class BadImages:
         """Rewrites the list, with what earlier runs in `model_dir` found."""
         if not self._model_dir:
             return
-        lines = {}
-        if tf.io.gfile.exists(self._list_path):
-            with tf.io.gfile.GFile(self._list_path) as file:
-                lines = {line.partition("\t")[0]: line for line in file.read().splitlines()}
-        for path, reason in self._reasons.items():
-            lines[_on_one_line(path)] = f"{_on_one_line(path)}\t{_on_one_line(reason)}"
-        tf.io.gfile.makedirs(self._model_dir)
-        files.write_text(self._list_path, "".join(f"{lines[key]}\n" for key in sorted(lines)))
         self._written = time.monotonic()
+        lines = {}
+        try:
+            if tf.io.gfile.exists(self._list_path):
+                with tf.io.gfile.GFile(self._list_path) as file:
+                    lines = {line.partition("\t")[0]: line for line in file.read().splitlines()}
+            for path, reason in self._reasons.items():
+                lines[_on_one_line(path)] = f"{_on_one_line(path)}\t{_on_one_line(reason)}"
+            tf.io.gfile.makedirs(self._model_dir)
+            files.write_text(self._list_path, "".join(f"{lines[key]}\n" for key in sorted(lines)))
+        except (OSError, tf.errors.OpError) as error:  # a list is not worth a run
+            logger.warning("%s cannot be written: %s", self._list_path, first_line(error))
 
 
 def _on_one_line(text: str) -> str:

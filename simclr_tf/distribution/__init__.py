@@ -1,6 +1,11 @@
 """Where the training runs, and how its replicas talk to each other."""
 
-from simclr_tf.distribution.gather import gather_replicas, replica_offset, replica_share
+from simclr_tf.distribution.gather import (
+    gather_replicas,
+    greatest_of_replicas,
+    replica_offset,
+    replica_share,
+)
 from simclr_tf.distribution.strategy import choose_strategy
 from simclr_tf.distribution.workers import (
     Workers,
@@ -13,6 +18,7 @@ __all__ = [
     "Workers",
     "choose_strategy",
     "gather_replicas",
+    "greatest_of_replicas",
     "noticing_lost_workers",
     "replica_offset",
     "replica_share",

@@ -68,6 +68,11 @@ def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
     )
 
 
+def greatest_of_replicas(value: tf.Tensor) -> tf.Tensor:
+    """Returns the greatest of all replicas' values, a scalar as `value` is."""
+    return tf.reduce_max(gather_replicas(tf.reshape(value, [1])))
+
+
 def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
     """Returns int32 [replicas]."""
     return gather_replicas(tf.reshape(tf.cast(local_size, tf.int32), [1]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from simclr_tf import stopping
 from simclr_tf.errors import LostWorker, UserError
 
 EXAMPLE = (
@@ -85,11 +86,13 @@ def join_workers(workers: Workers) -> tf.distribute.Strategy:
     if workers.count > 1:
         address = workers.addresses[workers.index]
         print(
-            f"worker {workers.index} of {workers.count} at {address}: waits for the others",
+            f"worker {workers.index} of {workers.count} at {address}: waits for the others "
+            "(Ctrl-C or SIGTERM ends it; nothing has begun)",
             flush=True,
         )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with stopping.ending_at_once():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise UserError(
             f"TF_CONFIG: worker {workers.index} cannot meet the others at "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +16,7 @@ from simclr_tf import data, files
 from simclr_tf.checkpoints import StoredWeights
 from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
-from simclr_tf.errors import SettingError, first_line
+from simclr_tf.errors import RunFailed, SettingError, first_line
 from simclr_tf.runs import moved
 from simclr_tf.runs.identity import check_same_run
 from simclr_tf.runs.plan import Plan, total_steps
@@ -64,6 +66,22 @@ def check_is_no_file(folder: str) -> None:
     """Raises SettingError where `model_dir` is a file."""
     if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
         raise SettingError("model_dir", folder, "is a file", "give a folder")
+
+
+def check_writable(folder: str) -> None:
+    """Makes `model_dir` and writes into it, before long work whose result goes there.
+
+    Raises:
+      SettingError: it is a file, or cannot be written.
+    """
+    check_is_no_file(folder)
+    path = files.join(folder, "writable.tmp")
+    try:
+        tf.io.gfile.makedirs(folder)
+        files.write_text(path, "")
+        tf.io.gfile.remove(path)
+    except (OSError, tf.errors.OpError) as error:
+        raise cannot_be_written(folder, error) from None
 
 
 def stored_config(model_dir: str) -> dict[str, Any] | None:
@@ -150,6 +168,26 @@ def write_description(
         files.write_json(files.join(folder, FILE_NAME), network.to_json())
     except (OSError, tf.errors.OpError) as error:
         raise cannot_be_written(folder, error) from None
+
+
+@contextlib.contextmanager
+def writing(folder: str, what: str) -> Iterator[None]:
+    """While it is open, `what` is written into `model_dir`, at the end of long work.
+
+    Args:
+      folder: model_dir.
+      what: in words, with what would be lost.
+
+    Raises:
+      RunFailed: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise RunFailed(
+            f"`model_dir={folder}`: {what} cannot be written ({first_line(error)}); make room or "
+            "mend the folder, and the same command does it again"
+        ) from error
 
 
 def planned_steps(config: Config, dataset: data.ImageDataset) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-import tensorflow as tf
-
 from simclr_tf.architecture import CIFAR_STEM_UP_TO
-from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
+from simclr_tf.checkpoints import StoredWeights, compare, find_weights, numbered, variables_by_path
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.folder import stored_config
@@ -54,7 +52,7 @@ def open_initial_weights(config: Config) -> tuple[Config, StoredWeights | None]:
     """
     folder = config.task.model_dir
     stored = stored_config(folder) if folder else None
-    if stored is None or not stored.get("checkpoint") or not _holds_checkpoint(folder):
+    if stored is None or not stored.get("checkpoint") or numbered.is_empty(folder):
         return open_weights(config)
     return adopt_initial_weights(config, stored), None
 
@@ -63,7 +61,3 @@ def step_of(weights: StoredWeights) -> int:
     """Returns the step that the weights were trained to, 0 where nothing says."""
     numbered = re.search(r"ckpt-(\d+)$", weights.prefix)
     return int(numbered[1]) if numbered else weights.description.step or 0
-
-
-def _holds_checkpoint(folder: str) -> bool:
-    return any(re.fullmatch(r"ckpt-\d+\.index", name) for name in tf.io.gfile.listdir(folder))

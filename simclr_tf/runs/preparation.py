@@ -86,7 +86,8 @@ def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.di
     )
     compat.start_xla()
     tf.keras.utils.set_random_seed(seed)
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[hardware.precision]
+    precision = hardware.precision
+    policy = precision if precision == "float32" else f"mixed_{precision}"
     tf.keras.mixed_precision.set_global_policy(policy)
     return strategy
 

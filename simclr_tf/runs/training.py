@@ -5,27 +5,31 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-from simclr_tf import data
+from simclr_tf import data, stopping
 from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import StoredWeights, read_parts, restore_parts
-from simclr_tf.distribution import sum_over_workers
-from simclr_tf.errors import SettingError
+from simclr_tf.distribution import noticing_lost_workers, sum_over_workers
+from simclr_tf.errors import RunFailed, SettingError, first_line
 from simclr_tf.optimizers import build_optimizer
+from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network, note_files, write_description
+from simclr_tf.runs.lock import Lock, holding
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.start_screen import describe
 from simclr_tf.serving.export import export_saved_model
 from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
+from simclr_tf.training.diverged import Diverged, WatchLoss
 from simclr_tf.training.network import Network
 from simclr_tf.training.preemption import Preemption
 from simclr_tf.training.progress_bar import ProgressBar
 from simclr_tf.training.simclr import SimCLR
 from simclr_tf.training.summaries import Summaries
-from simclr_tf.training.training_state import TrainingState
+from simclr_tf.training.training_state import DAMAGED, TrainingState
 
 Trainable = SimCLR | Classifier
 
@@ -45,6 +49,24 @@ class Start:
     state: TrainingState
     step: int
     origin: str
+
+
+@contextlib.contextmanager
+def taking_charge(run: PreparedRun) -> Iterator[Lock | None]:
+    """While it is open, this process, or the machines that it belongs to, alone write `model_dir`.
+
+    Raises:
+      SettingError: another process does.
+      LostWorker: another machine of the run is gone.
+    """
+    folder = run.config.task.model_dir
+    told = f"; {same_command(run.config)} goes on"
+    with (
+        stopping.during(f"while getting ready{told}"),
+        holding(folder, needed=run.workers.is_chief) as lock,
+        noticing_lost_workers(run.workers),
+    ):
+        yield lock
 
 
 def report_bad_images(run: PreparedRun) -> contextlib.AbstractContextManager[None]:
@@ -68,25 +90,35 @@ def compile_network(model: Network, run: PreparedRun) -> None:
         optimizer=optimizer,
         jit_compile=run.config.hardware.jit_compile,
         steps_per_execution=run.plan.steps_per_loop,
+        skip_nonfinite=asked.on_nonfinite == "skip",
     )
 
 
-def find_start(run: PreparedRun, model: Network, weights: StoredWeights | None) -> Start:
+def find_start(
+    run: PreparedRun, model: Network, weights: StoredWeights | None, lock: Lock | None
+) -> Start:
     """Restores the run's newest checkpoint, else the initial weights, into the network.
 
     Args:
       run: from `prepare`.
       model: compiled.
       weights: initial ones, for a run that has no checkpoint of its own yet.
+      lock: of the run's folder, on the chief.
 
     Raises:
       UserError: weights do not fit.
     """
     task, workers = run.config.task, run.workers
     scratch = None if workers.is_chief else f"{workers.own_folder(task.model_dir)}.tmp"
-    state = TrainingState(model, task.model_dir, run.config.files.keep_checkpoint_max, scratch)
+    state = TrainingState(
+        model,
+        task.model_dir,
+        run.config.files.keep_checkpoint_max,
+        scratch,
+        **({"may_write": lock.check} if lock else {}),
+    )
     restored = state.restore()
-    step = restored or 0
+    step = 0 if restored is None else restored.step
     together = sum_over_workers(step, run.strategy, workers)
     if together != step * workers.count:
         raise SettingError(
@@ -97,7 +129,8 @@ def find_start(run: PreparedRun, model: Network, weights: StoredWeights | None) 
             "give a folder that all reach",
         )
     if restored is not None:
-        return Start(state, step, f"continues from step {step:,}")
+        left = [f"{note}: moved into {DAMAGED}/" for note in restored.notes]
+        return Start(state, step, "\n".join([f"continues from step {step:,}", *left]))
     if weights is None:
         return Start(state, step, "new")
     parts = {name: model.parts[name] for name in ("encoder", "projection_head")}
@@ -128,7 +161,9 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
       The metrics of the last summary, none if there was nothing left to train.
 
     Raises:
-      UserError: the loss is no longer a number.
+      RunFailed: the run cannot go on: its loss is no number, or a checkpoint cannot be written, or
+        memory or data end.
+      Stopped: by a signal; the state is saved.
     """
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
@@ -149,6 +184,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
     bar = ProgressBar(
         **span, views=batch * (2 if config.task.pretraining else 1), shown=workers.is_chief
     )
+    watch = WatchLoss(start=start.step)
     summaries = Summaries(
         model,
         **span,
@@ -158,21 +194,32 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         images=_sample_views(run, pipeline) if workers.is_chief else None,
     )
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
-    preemption = Preemption(run.strategy, workers, start.state, start=start.step)
+    preemption = Preemption(
+        model,
+        start.state,
+        start=start.step,
+        several=workers.count > 1,
+        account=f"{same_command(config)} goes on",
+    )
     try:
-        model.fit(
-            run.strategy.distribute_datasets_from_function(input_fn),
-            steps_per_epoch=plan.train_steps - start.step,
-            verbose=0,
-            callbacks=[bar, summaries, checkpointing, preemption],
-        )
+        with explaining_failures(run, start.state), stopping.until_step_ends():
+            model.fit(
+                run.strategy.distribute_datasets_from_function(input_fn),
+                steps_per_epoch=plan.train_steps - start.step,
+                verbose=0,
+                callbacks=[bar, watch, summaries, checkpointing, preemption],
+            )
+            # Keras takes an error of this kind, wherever it comes from, for the end of the data.
+            if checkpointing.step != plan.train_steps:
+                raise Diverged("data", checkpointing.step)
     finally:
         bar.close()
-        preemption.close()
+    if watch.left_out:
+        print(f"{watch.left_out:,} steps left out, whose loss or weights were no numbers")
     return summaries.last
 
 
-def export(run: PreparedRun, model: Network) -> None:
+def export(run: PreparedRun, model: Network, start: Start) -> None:
     """Writes the SavedModel of the trained network; the chief alone does."""
     if not run.workers.is_chief:
         read_parts(model.parts)  # what replicas average is averaged when all of them read it
@@ -182,17 +229,31 @@ def export(run: PreparedRun, model: Network) -> None:
     network = dataclasses.replace(
         describe_network(config, model.num_classes),
         class_names=tuple(names) if names else None,
-        step=run.plan.train_steps,
+        step=reached(run, start),
     )
-    folder = export_saved_model(
-        model,
-        network,
-        model_dir=config.task.model_dir,
-        export_precision=config.export.export_precision,
-        keep=config.files.keep_hub_module_max,
-        batch_norm_momentum=config.batch_norm.batch_norm_decay,
-    )
-    print(f"SavedModel: {folder}")
+    folder = config.task.model_dir
+    saved = f"the weights are saved at step {network.step:,}, {same_command(config)} exports them"
+    with stopping.during(f"while exporting; {saved}"):
+        try:
+            exported = export_saved_model(
+                model,
+                network,
+                model_dir=folder,
+                export_precision=config.export.export_precision,
+                keep=config.files.keep_hub_module_max,
+                batch_norm_momentum=config.batch_norm.batch_norm_decay,
+            )
+        except (OSError, tf.errors.OpError) as error:
+            raise RunFailed(
+                f"`model_dir={folder}`: the SavedModel cannot be written ({first_line(error)}); "
+                f"make room or mend the folder: {saved}"
+            ) from error
+    print(f"SavedModel: {exported}")
+
+
+def reached(run: PreparedRun, start: Start) -> int:
+    """Returns the step of the trained weights: beyond the plan's where the data have shrunk."""
+    return max(start.step, run.plan.train_steps)
 
 
 def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:

@@ -9,7 +9,7 @@ from simclr_tf.training.training_state import TrainingState
 class Checkpointing(EverySteps):
     """Writes a checkpoint every so many steps, and at the last.
 
-    Comes behind `Summaries` in the list of callbacks, which ends a run whose loss is no number.
+    Comes behind `WatchLoss` in the list of callbacks, which ends a run whose loss is no number.
 
     Args:
       state: saves checkpoints.

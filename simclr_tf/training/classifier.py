@@ -11,7 +11,7 @@ from simclr_tf.bounds import check_argument
 from simclr_tf.distribution import replica_share
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
-from simclr_tf.training.measures import accuracy, record, supervised_loss
+from simclr_tf.training.measures import accuracy, supervised_loss
 from simclr_tf.training.network import Network
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
@@ -89,6 +89,7 @@ class Classifier(Network):
         Returns:
           Means since the metrics were last reset.
         """
+        before = self.begin_step()
         batch = as_dictionary(batch)
         labels = labels_of(batch)
         images = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
@@ -100,14 +101,13 @@ class Classifier(Network):
             decay = self.penalty()
             loss = classification + decay
             share = loss * replica_share(tf.shape(labels)[0])
-        self.apply_loss(tape, share)
         values = {
             "total_loss": loss,
             "weight_decay": decay,
             "supervised_loss": classification,
             "supervised_acc": accuracy(labels, logits),
         }
-        return record(self.train_metrics, values, tf.shape(labels)[0])
+        return self.end_step(before, tape, share, values, tf.shape(labels)[0])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

@@ -14,12 +14,15 @@ class EverySteps(tf.keras.callbacks.Callback):
       start: step the run starts at.
       total: step the run ends at.
       every: steps between acts.
+
+    Attributes:
+      step: after which it was last called.
     """
 
     def __init__(self, *, start: int, total: int, every: int):
         super().__init__()
         self._start, self._total, self._every = start, total, every
-        self._step = start
+        self.step = start
 
     def act(self, step: int) -> None:
         """Does what is due after `step` steps."""
@@ -27,6 +30,6 @@ class EverySteps(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         # Several steps may have been taken since the last call.
-        before, self._step = self._step, self._start + batch + 1
-        if self._step == self._total or self._step // self._every > before // self._every:
-            self.act(self._step)
+        before, self.step = self.step, self._start + batch + 1
+        if self.step == self._total or self.step // self._every > before // self._every:
+            self.act(self.step)

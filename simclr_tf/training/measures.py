@@ -27,9 +27,22 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def record(
-    metrics: Mapping[str, tf.keras.metrics.Mean], values: Mapping[str, tf.Tensor], size: tf.Tensor
+    metrics: Mapping[str, tf.keras.metrics.Mean],
+    values: Mapping[str, tf.Tensor],
+    size: tf.Tensor,
+    counts: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Adds a step's values, means over `size` images of this replica, and returns all means."""
+    """Adds a step's values, means over `size` images of this replica, and returns all means.
+
+    Args:
+      metrics: by name.
+      values: by the same names.
+      size: of this replica's batch.
+      counts: whether the step counts, a bool scalar; None if it does.
+    """
     for name, value in values.items():
+        if counts is not None:
+            size = tf.where(counts, size, 0)
+            value = tf.where(counts, value, tf.zeros_like(value))
         metrics[name].update_state(value, sample_weight=size)
     return {name: metric.result() for name, metric in metrics.items()}

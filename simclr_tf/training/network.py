@@ -20,16 +20,16 @@ from simclr_tf.models import (
 from simclr_tf.models.precision import under_policy
 from simclr_tf.optimizers import l2_penalty
 from simclr_tf.training.batches import as_dictionary, labels_of, prepare
+from simclr_tf.training.stepping import Stepping
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
     from simclr_tf.augmentation import Views
 
 _SERIALIZED = ("encoder", "projection_head", "supervised_head", "views")
-_COMPILED = ("optimizer", "jit_compile", "steps_per_execution", "run_eagerly")
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
-class Network(tf.keras.Model):
+class Network(Stepping):
     """An encoder f, a projection head g and, where there are labels, a supervised head.
 
     Subclasses train it; this class holds the parts and evaluates the supervised head. All variables
@@ -135,39 +135,6 @@ class Network(tf.keras.Model):
         skipped = _ids(normalization_and_bias_variables(self))
         return own + l2_penalty([v for v in candidates if id(v) not in skipped], self.weight_decay)
 
-    def compile(
-        self,
-        optimizer: str | tf.keras.optimizers.Optimizer = "rmsprop",
-        *,
-        jit_compile: bool | None = None,
-        steps_per_execution: int | None = None,
-        run_eagerly: bool | None = None,
-    ) -> None:
-        """Gives the network its optimizer; the loss is its own.
-
-        An optimizer of this package that was not told which variables to exclude from weight decay
-        and layer adaptation excludes `undecayed`, as the paper does. Freeze layers before.
-
-        Args:
-          optimizer: a Keras optimizer or its name. Keras's default will do to evaluate.
-          jit_compile: as for any Keras model.
-          steps_per_execution: as for any Keras model.
-          run_eagerly: as for any Keras model.
-
-        Raises:
-          ValueError: under mixed_float16, since the loss is not scaled here.
-        """
-        super().compile(
-            optimizer=optimizer,
-            jit_compile=jit_compile,
-            steps_per_execution=steps_per_execution,
-            run_eagerly=run_eagerly,
-        )
-        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-            raise ValueError("mixed_float16 needs a scaled loss; use the policy mixed_bfloat16")
-        if hasattr(self.optimizer, "exclude_by_default"):
-            self.optimizer.exclude_by_default(self.undecayed)
-
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the parts as Keras serializes them."""
         parts = {name: getattr(self, name) for name in _SERIALIZED}
@@ -191,34 +158,7 @@ class Network(tf.keras.Model):
         with under_policy(config.pop("dtype")):
             return cls(**config)
 
-    def get_compile_config(self) -> dict[str, Any]:
-        """Returns the arguments of `compile`, for `.keras` files."""
-        self._build_optimizer()
-        config = super().get_compile_config() or {}
-        return {name: config[name] for name in _COMPILED if name in config}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the network was that the file holds."""
-        self.compile(**tf.keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
-
-    def _build_optimizer(self) -> None:
-        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
-        if hasattr(self.optimizer, "build"):  # tensorflow-addons' do so at the first step
-            self.optimizer.build(self.trainable_variables)
-
-    def apply_loss(self, tape: tf.GradientTape, share: tf.Tensor) -> None:
-        """Takes one optimizer step.
-
-        Args:
-          tape: recorded the loss.
-          share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
-            gradients over replicas.
-        """
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables))
-
-    @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
         """Counts top-1 and top-5 hits of the supervised head.
 

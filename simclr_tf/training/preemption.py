@@ -1,58 +1,50 @@
-"""Saves a run whose machine is about to be taken away."""
+"""Saves a run that is asked to stop."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.distribution import Workers, sum_over_workers
-from simclr_tf.errors import Preempted
+from simclr_tf import stopping
+from simclr_tf.stopping import Stopped
+from simclr_tf.training.network import Network
 from simclr_tf.training.training_state import TrainingState
 
 
 class Preemption(tf.keras.callbacks.Callback):
-    """On SIGTERM, saves after the step that is being taken and ends the run.
+    """On SIGTERM or Ctrl-C, saves after the step that is being taken and ends the run.
 
-    Clouds and cluster managers send it half a minute or more before they stop a machine. Where
-    several machines share a run, one that is told so ends all of them at the same step.
+    Clouds and cluster managers send SIGTERM half a minute or more before they stop a machine. Where
+    several machines share a run, one that is told so ends all of them at the same step: each step
+    tells every machine whether any has been told (`Network.share_stop`).
 
     Args:
-      strategy: of the run.
-      workers: the machines that it spans.
+      network: being trained.
       state: saves checkpoints.
       start: step the run starts at.
+      several: whether several machines share the run.
+      account: what to tell the user once all is saved.
     """
 
     def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        workers: Workers,
-        state: TrainingState,
-        *,
-        start: int,
+        self, network: Network, state: TrainingState, *, start: int, several: bool, account: str
     ) -> None:
         super().__init__()
-        self._strategy, self._workers = strategy, workers
-        self._state, self._start = state, start
-        self._told = threading.Event()
-        self._before: Any = None
+        self._state, self._start, self._account = state, start, account
+        self._told: tf.Variable | None = None
+        if several:
+            # Made outside the strategy, so that each machine has its own.
+            self._told = tf.Variable(0, dtype=tf.int32, trainable=False)
+            network.share_stop(self._told.read_value)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        # Python delivers signals to the main thread only.
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, lambda *_: self._told.set())
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._told is not None and stopping.told_by():
+            self._told.assign(stopping.told_by())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if not sum_over_workers(int(self._told.is_set()), self._strategy, self._workers):
-            return
-        step = self._start + batch + 1
-        self._state.save(step)
-        raise Preempted(f"stopped by SIGTERM, saved at step {step:,}; the same command goes on")
-
-    def close(self) -> None:
-        """Gives the signal back. Keras calls nothing where an error ends the run."""
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+        number = stopping.told_by() if self._told is None else int((logs or {})["stop"])
+        if number:
+            step = self._start + batch + 1
+            self._state.save(step)
+            raise Stopped(number, f", saved at step {step:,}; {self._account}")

@@ -85,6 +85,7 @@ class SimCLR(Network):
         Returns:
           Means since the metrics were last reset.
         """
+        before = self.begin_step()
         batch = as_dictionary(batch)
         views = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
         images = tf.concat([views[:, 0], views[:, 1]], axis=0)
@@ -103,8 +104,7 @@ class SimCLR(Network):
                 loss += values["supervised_loss"]
             share = loss * replica_share(tf.shape(views)[0])
         values["total_loss"] = loss
-        self.apply_loss(tape, share)
-        return record(self.train_metrics, values, tf.shape(views)[0])
+        return self.end_step(before, tape, share, values, tf.shape(views)[0])
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:

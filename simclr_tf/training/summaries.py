@@ -1,13 +1,11 @@
-"""Writes what TensorBoard shows, and ends a run whose loss is no longer a number."""
+"""Writes what TensorBoard shows."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.every_steps import EverySteps
 from simclr_tf.training.simclr import SimCLR
@@ -60,12 +58,6 @@ class Summaries(EverySteps):
 
     def act(self, step: int) -> None:
         self.last = {metric.name: float(metric.result()) for metric in self._metrics}
-        loss = self.last["train/total_loss"]
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} at step {step}; lower `learning_rate` or raise "
-                "`warmup_epochs`, and start again in a new `model_dir`"
-            )
         with self._writer.as_default(step=step):
             for name, value in self.last.items():
                 tf.summary.scalar(name, value)

@@ -8,6 +8,7 @@ import sys
 import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from simclr_tf import stopping
 from simclr_tf.config import Config
 
 
@@ -20,8 +21,9 @@ def run(config: Config) -> None:
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _show_own_messages()
+    began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
     # What is said while a progress bar is drawn gets a line of its own.
-    with logging_redirect_tqdm([logging.getLogger("simclr_tf")]):
+    with logging_redirect_tqdm([logging.getLogger("simclr_tf")]), stopping.during(began):
         _run(config)
 
 

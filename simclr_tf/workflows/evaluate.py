@@ -6,15 +6,22 @@ split, and no other machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.checkpoints import find_weights, restore_parts
+from simclr_tf.checkpoints import find_weights, numbered, restore_parts
 from simclr_tf.config import Config
-from simclr_tf.errors import SettingError
-from simclr_tf.runs.folder import choose_model_dir, planned_steps, stored_config
+from simclr_tf.errors import SettingError, UserError
+from simclr_tf.runs.folder import (
+    check_writable,
+    choose_model_dir,
+    planned_steps,
+    stored_config,
+    writing,
+)
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.initial_weights import open_weights, step_of
 from simclr_tf.runs.networks import build_classifier, build_simclr
@@ -22,10 +29,12 @@ from simclr_tf.runs.plan import check_divisible
 from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
 from simclr_tf.training.network import Network
 
+SECONDS_BETWEEN_LOOKS = 5.0
 
-def evaluate_trained(run: PreparedRun, model: Network) -> dict[str, float]:
-    """Evaluates the network of a run that has just been trained, on the run's devices."""
-    step, writes = run.plan.train_steps, run.workers.is_chief
+
+def evaluate_trained(run: PreparedRun, model: Network, *, step: int) -> dict[str, float]:
+    """Evaluates the network of a run that has just been trained to `step`, on the run's devices."""
+    writes = run.workers.is_chief
     return _evaluate(run.config, run.dataset, run.strategy, model, step=step, writes=writes)
 
 
@@ -85,12 +94,28 @@ def follow_run(config: Config) -> None:
     build = build_simclr if config.task.pretraining else build_classifier
     model = _build(build, config, dataset, strategy)
     with dataset.report_bad_images(folder):
-        for path in tf.train.checkpoints_iterator(folder, min_interval_secs=15):
-            step = int(path.rpartition("-")[2])
-            restore_parts(model.parts, find_weights(path))
+        for step in _new_steps(folder):
+            try:
+                restore_parts(model.parts, find_weights(numbered.prefix_of(folder, step)))
+            except UserError:
+                if step in numbered.list_steps(folder):
+                    raise
+                continue  # training has just dropped it for newer ones
             _evaluate(config, dataset, strategy, model, step=step)
             if step >= last:
                 return
+
+
+def _new_steps(folder: str) -> Iterator[int]:
+    """Yields the step of the newest checkpoint, whenever there is a newer one."""
+    done = -1
+    while True:
+        newest = max(numbered.list_steps(folder), default=-1)
+        if newest > done:
+            done = newest
+            yield newest
+        else:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
@@ -99,6 +124,7 @@ def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     Raises:
       UserError: it cannot be had.
     """
+    check_writable(config.task.model_dir)
     strategy = open_devices(config.hardware, seed=config.task.seed, alone=True)
     replicas = strategy.num_replicas_in_sync
     check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
@@ -187,11 +213,12 @@ def _evaluate(
 def _write(config: Config, result: dict[str, float], *, step: int) -> None:
     folder, name = config.task.model_dir, config.evaluation.eval_name
     events = files.join(folder, f"eval_{name}" if name else "eval")
-    writer = tf.summary.create_file_writer(events)
-    with writer.as_default(step=step):
-        for key, value in result.items():
-            if key.startswith("eval/"):
-                tf.summary.scalar(key, value)
-    writer.close()
-    files.write_json(files.join(folder, f"result_{step}.json"), result)
-    files.write_json(files.join(folder, "result.json"), result)
+    with writing(folder, f"result.json, {result},"):
+        files.write_json(files.join(folder, f"result_{step}.json"), result)
+        files.write_json(files.join(folder, "result.json"), result)
+        writer = tf.summary.create_file_writer(events)
+        with writer.as_default(step=step):
+            for key, value in result.items():
+                if key.startswith("eval/"):
+                    tf.summary.scalar(key, value)
+        writer.close()

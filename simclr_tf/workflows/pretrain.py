@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from simclr_tf.config import Config
-from simclr_tf.distribution import noticing_lost_workers
 from simclr_tf.runs import training
 from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_simclr
@@ -25,14 +24,14 @@ def pretrain(config: Config) -> dict[str, float]:
     """
     config, weights = open_initial_weights(config)
     run = prepare(config)
-    with noticing_lost_workers(run.workers), training.report_bad_images(run):
+    with training.taking_charge(run) as lock, training.report_bad_images(run):
         with run.strategy.scope():
             model = build_simclr(run.config, run.plan.num_classes)
             training.compile_network(model, run)
-        start = training.find_start(run, model, weights)
+        start = training.find_start(run, model, weights, lock)
         training.announce(run, model, start, weights)
         metrics = training.train(run, model, start)
-        training.export(run, model)
+        training.export(run, model, start)
         if run.config.task.mode == "train_then_eval":
-            metrics |= evaluate_trained(run, model)
+            metrics |= evaluate_trained(run, model, step=training.reached(run, start))
     return metrics

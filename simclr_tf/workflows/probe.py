@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from simclr_tf import data, files
 from simclr_tf.checkpoints import restore_parts
@@ -16,6 +15,7 @@ from simclr_tf.evaluation import (
     knn_accuracy,
     logistic_regression_accuracy,
 )
+from simclr_tf.runs.folder import check_writable, writing
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.preparation import open_dataset, open_devices
 from simclr_tf.training.build import build_plain
@@ -42,6 +42,8 @@ def probe(config: Config) -> dict[str, float]:
     """
     config, weights = open_weights(config)
     dataset = _open_labeled(config)
+    if config.task.model_dir:
+        check_writable(config.task.model_dir)
     hardware = config.hardware
     if not hardware.on_tpu:  # nothing is trained that devices could share
         hardware = dataclasses.replace(hardware, strategy="one_device")
@@ -65,8 +67,8 @@ def probe(config: Config) -> dict[str, float]:
         name = f"logistic_regression/{fraction:g}"
         result[name] = _measure_fraction(train, test, fraction, seed=config.task.seed)
     if config.task.model_dir:
-        tf.io.gfile.makedirs(config.task.model_dir)
-        files.write_json(files.join(config.task.model_dir, "probe.json"), result)
+        with writing(config.task.model_dir, f"probe.json, {result},"):
+            files.write_json(files.join(config.task.model_dir, "probe.json"), result)
     return result
 
 

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from simclr_tf.errors import UserError
 from simclr_tf.optimizers import WarmUpCosine
 from simclr_tf.training.checkpointing import Checkpointing
+from simclr_tf.training.diverged import Diverged, WatchLoss
 from simclr_tf.training.every_steps import EverySteps
 from simclr_tf.training.summaries import Summaries
 
@@ -101,9 +101,24 @@ def test_summaries_are_means_since_the_last_and_the_last_is_at_hand(tmp_path: Pa
     assert (int(width), int(height), len(pictures)) == (8, 4, 3), "two views side by side"
 
 
-def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved() -> None:
+@pytest.mark.parametrize("summary_steps", [2, 100])
+def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(summary_steps: int) -> None:
+    """Whether or not a summary is due."""
     model, state = Model(broken_at=4), State()
-    settings = {"start": 0, "total": 6, "every": 2}
-    with pytest.raises(UserError, match="loss is nan at step 4; lower `learning_rate` .*model_dir"):
-        fit(model, 6, summaries(model, None, **settings), Checkpointing(state, **settings))
-    assert state.saved == [2]
+    span = {"start": 10, "total": 16}
+    watching = [WatchLoss(start=10), summaries(model, None, **span, every=summary_steps)]
+    with pytest.raises(Diverged) as caught:
+        fit(model, 6, *watching, Checkpointing(state, **span, every=2))
+    assert (caught.value.what, caught.value.step) == ("loss", 14)
+    assert state.saved == [12]
+
+
+def test_ten_steps_left_out_in_a_row_end_the_run() -> None:
+    watch = WatchLoss(start=100)
+    watch.on_train_batch_end(20, {"total_loss": 1.0, "left_out": 15.0, "left_out_in_a_row": 9.0})
+    assert watch.left_out == 15
+    with pytest.raises(Diverged) as caught:
+        watch.on_train_batch_end(
+            21, {"total_loss": 1.0, "left_out": 16.0, "left_out_in_a_row": 10.0}
+        )
+    assert (caught.value.step, caught.value.steps) == (122, 10)

@@ -222,12 +222,3 @@ def test_wrong_use_is_told_by_argument_value_and_remedy(make, message) -> None:
     with pytest.raises(errors, match=re.compile(message, re.S)) as caught:
         make()
     assert "--" not in str(caught.value)
-
-
-def test_mixed_float16_is_refused() -> None:
-    tf.keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        with pytest.raises(ValueError, match="mixed_float16 .* use the policy mixed_bfloat16"):
-            simclr()
-    finally:
-        tf.keras.mixed_precision.set_global_policy("float32")

@@ -1,0 +1,145 @@
+"""How a network takes an optimizer step, whatever the loss, precision and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.checkpoints import variables_by_path
+from simclr_tf.distribution import greatest_of_replicas
+from simclr_tf.training.leaving_out import StepGuard
+from simclr_tf.training.measures import record
+
+_COMPILED = ("optimizer", "jit_compile", "steps_per_execution", "run_eagerly")
+
+
+class Stepping(tf.keras.Model):
+    """A model whose `train_step` begins with `begin_step` and ends with `end_step`."""
+
+    train_metrics: Mapping[str, tf.keras.metrics.Mean]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guard: StepGuard | None = None
+        self._told: Callable[[], tf.Tensor] | None = None
+
+    @property
+    def parts(self) -> Mapping[str, tf.keras.layers.Layer]:
+        """The parts by the names under which checkpoints hold them."""
+        raise NotImplementedError
+
+    @property
+    def undecayed(self) -> list[tf.Variable]:
+        """Variables that the optimizer neither decays nor adapts layer-wise."""
+        raise NotImplementedError
+
+    def compile(
+        self,
+        optimizer: str | tf.keras.optimizers.Optimizer = "rmsprop",
+        *,
+        jit_compile: bool | None = None,
+        steps_per_execution: int | None = None,
+        run_eagerly: bool | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None:
+        """Gives the network its optimizer; the loss is its own.
+
+        An optimizer of this package that was not told which variables to exclude from weight decay
+        and layer adaptation excludes `undecayed`, as the paper does. Freeze layers before.
+
+        Args:
+          optimizer: a Keras optimizer or its name. Keras's default will do to evaluate.
+          jit_compile: as for any Keras model.
+          steps_per_execution: as for any Keras model.
+          run_eagerly: as for any Keras model.
+          skip_nonfinite: whether a step after which the loss or a weight is no number is left out:
+            weights, optimizer and statistics stay as they were. It holds them twice.
+        """
+        super().compile(
+            optimizer=optimizer,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        if hasattr(self._inner_optimizer, "exclude_by_default"):
+            self._inner_optimizer.exclude_by_default(self.undecayed)
+        self._guard = self._make_guard() if skip_nonfinite else None
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, for `.keras` files."""
+        self._build_optimizer()
+        config = super().get_compile_config() or {}
+        kept = {name: config[name] for name in _COMPILED if name in config}
+        return {**kept, "skip_nonfinite": self._guard is not None}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the network was that the file holds."""
+        self.compile(**tf.keras.saving.deserialize_keras_object(config))
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
+        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
+        optimizer = self._inner_optimizer
+        create = getattr(optimizer, "build", None) or optimizer._create_all_weights  # legacy ones
+        create(self.trainable_variables)
+
+    @property
+    def _inner_optimizer(self) -> Any:
+        """The optimizer, without what scales the loss under mixed_float16."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
+
+    def _make_guard(self) -> StepGuard:
+        self._build_optimizer()
+        own = self._inner_optimizer.variables
+        learned = [*self.trainable_variables, *(own() if callable(own) else own)]
+        parts = variables_by_path(self.parts).values()
+        known = {id(v) for v in learned}
+        return StepGuard(learned, [v for v in parts if id(v) not in known])
+
+    def share_stop(self, told: Callable[[], tf.Tensor]) -> None:
+        """Has each step return `stop`, the greatest that `told` gives on any machine.
+
+        Args:
+          told: returns an int32 scalar in the step.
+        """
+        self._told = told
+
+    def begin_step(self) -> list[tf.Tensor]:
+        """Returns what `end_step` needs. Call it before a step changes any variable."""
+        return [] if self._guard is None else self._guard.remember()
+
+    def end_step(
+        self,
+        before: list[tf.Tensor],
+        tape: tf.GradientTape,
+        share: tf.Tensor,
+        values: dict[str, tf.Tensor],
+        size: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Takes one optimizer step, and returns what the step returns.
+
+        Args:
+          before: from `begin_step`.
+          tape: recorded the loss.
+          share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
+            gradients over replicas.
+          values: of `train_metrics`, `total_loss` among them.
+          size: images of this replica.
+        """
+        variables, optimizer, scale = self.trainable_variables, self.optimizer, None
+        if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+            # Small gradients would be zero in float16. This is the scale itself.
+            scale = optimizer.get_scaled_loss(tf.ones([]))
+        gradients = tape.gradient(share, variables, output_gradients=scale)
+        if scale is not None:
+            gradients = optimizer.get_unscaled_gradients(gradients)
+        optimizer.apply_gradients(zip(gradients, variables))
+        counts, counted = None, dict[str, Any]()
+        if self._guard is not None:
+            counts, counted = self._guard.settle(before, values["total_loss"])
+        results = {**record(self.train_metrics, values, size, counts), **counted}
+        if self._told is not None:
+            results["stop"] = greatest_of_replicas(self._told())
+        return results
