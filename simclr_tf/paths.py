@@ -97,12 +97,17 @@ def same_place(first: str, second: str) -> bool:
         if os.path.exists(first) and os.path.exists(second):
             return os.path.samefile(first, second)
         first, second = os.path.realpath(first), os.path.realpath(second)
-    return _composed(first) == _composed(second)
+    return composed(first) == composed(second)
 
 
 def last_name(path: str) -> str:
     """Returns the name of the file or folder itself, "" for the root."""
     return absolute(path).rpartition("/")[2]
+
+
+def composed(text: str) -> str:
+    """Returns a name in the one of its Unicode forms by which names are compared."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_taken_for_a_pattern(path: str) -> bool:
@@ -174,14 +179,10 @@ def _as_stored(path: str) -> str:
         return path
     folder = _as_stored(folder)
     with contextlib.suppress(OSError):
-        alike = [n for n in os.listdir(folder or ".") if _composed(n) == _composed(name)]
+        alike = [n for n in os.listdir(folder or ".") if composed(n) == composed(name)]
         if name not in alike:
             name = min(alike, default=name)
     return os.path.join(folder, name)
-
-
-def _composed(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
 
 
 def _is_utf8(text: str) -> bool:

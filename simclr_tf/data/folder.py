@@ -144,6 +144,10 @@ class FolderDataset(ImageDataset):
         pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
         return tf.ensure_shape(pixels, self.image_shape)
 
+    @functools.cached_property
+    def listing(self) -> str:
+        return folder_files.fingerprint(self._paths)
+
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
         return self._bad.reporting(model_dir)
 

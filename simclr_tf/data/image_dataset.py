@@ -56,6 +56,11 @@ class ImageDataset(abc.ABC):
         """Number of examples of every split."""
 
     @property
+    def listing(self) -> str | None:
+        """Tells all files from those of another place; None where the name says it all."""
+        return None
+
+    @property
     def fingerprint(self) -> str | None:
         """Tells one list of files from another; None where the name says it all."""
         return None

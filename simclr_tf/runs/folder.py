@@ -113,6 +113,7 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     now = {
         "files": count,
         "fingerprint": dataset.fingerprint,
+        "listing": dataset.listing,
         "labels_sha256": moved.labels_sha256(config.data.folder_labels),
     }
     before = files.read_json(path)

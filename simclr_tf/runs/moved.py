@@ -37,13 +37,8 @@ def is_same(name: str, before: Any, now: Any, model_dir: str) -> bool:
         return True
     if not (_PATHS[name].holds(before) and _PATHS[name].holds(now)):
         return False
-    noted = {
-        "dataset": lambda: (PICTURES, "fingerprint", _fingerprint(now)),
-        "folder_labels": lambda: (PICTURES, "labels_sha256", labels_sha256(now)),
-        "checkpoint": lambda: (INITIAL_WEIGHTS, "index_sha256", _index_sha256(find_weights(now))),
-    }
-    file, key, content = noted[name]()
-    same = content is not None and _read(files.join(model_dir, file)).get(key) == content
+    noted, found = _compare(name, now, model_dir)
+    same = found is not None and noted == found
     if same:
         print(f"{name} has moved from {before} to {now}; its content is the same")
     return same
@@ -62,9 +57,16 @@ def labels_sha256(folder_labels: str) -> str | None:
     return files.sha256(folder_labels)
 
 
-def _fingerprint(dataset: str) -> str:
-    root = folder.root_of(dataset)
-    return folder_files.fingerprint(folder_files.list_pictures(dataset, root))
+def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
+    """Returns what the run has noted of a setting's content, and what of that there is now."""
+    if name == "checkpoint":
+        note = _read(model_dir, INITIAL_WEIGHTS)
+        return note.get("index_sha256"), _index_sha256(find_weights(now))
+    note = _read(model_dir, PICTURES)
+    if name == "folder_labels":
+        return note.get("labels_sha256"), labels_sha256(now)
+    listing = folder_files.fingerprint(folder_files.list_pictures(now, folder.root_of(now)))
+    return note.get("listing", note.get("fingerprint")), listing  # version 0.1 noted one of them
 
 
 def _index_sha256(weights: StoredWeights) -> str:
@@ -72,9 +74,9 @@ def _index_sha256(weights: StoredWeights) -> str:
     return files.sha256(f"{weights.prefix}.index")
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(model_dir: str, name: str) -> dict[str, Any]:
     try:
-        content = files.read_json(path)
+        content = files.read_json(files.join(model_dir, name))
     except ValueError:  # damaged: then nothing is known
         content = None
     return content if isinstance(content, dict) else {}
