@@ -85,9 +85,18 @@ def clean(path: str, field: str | None = None, *, prefix: str = "") -> str:
 
 
 def absolute(path: str) -> str:
-    """Returns a path that means the same from every working directory."""
+    """Returns a path that means the same from every working directory.
+
+    Raises:
+      UserError: it cannot be a path, or is relative to a folder that has been removed.
+    """
     path = clean(path)
-    return path if is_remote(path) else _normalize(os.path.join(os.getcwd(), path))
+    if is_remote(path) or os.path.isabs(path):
+        return path
+    try:
+        return _normalize(os.path.join(os.getcwd(), path))
+    except FileNotFoundError:
+        raise UserError("the working directory has been removed; change to another") from None
 
 
 def same_place(first: str, second: str) -> bool:

@@ -115,6 +115,15 @@ def test_every_path_flag_by_every_awkward_name(flag: str, name: str, here: Path)
     assert not paths.same_place(f"./{name}y", str(here / name))
 
 
+def test_a_working_directory_that_is_gone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+    assert paths.absolute("/a") == "/a"
+    with pytest.raises(UserError, match="the working directory has been removed"):
+        paths.absolute("a")
+
+
 def test_words_are_no_paths(here: Path) -> None:
     stored = parse(["--dataset=cifar10/x:1.0", "--folder_labels=folders"]).to_json()
     assert (stored["dataset"], stored["folder_labels"]) == ("cifar10/x:1.0", "folders")

@@ -21,6 +21,7 @@ LOCAL_ONLY = {
         (
             *("os.path.expanduser", "os.path.normpath", "os.path.realpath", "os.path.samefile"),
             *("os.path.exists", "os.path.split", "os.path.basename", "os.symlink", "os.getcwd"),
+            "os.path.isabs",
             "tempfile.mkdtemp",
             "shutil.rmtree",
         ),
