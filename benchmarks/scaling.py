@@ -81,8 +81,8 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
     is an all-reduce of the whole. A batch normalization sums three numbers a channel (the inputs,
     their squares, their count); gradients come back for the first two. The gradients of all weights
     are one all-reduce. The rest is small: how many pairs each replica has, asked for by the loss,
-    by the mean over replicas and by the gather's gradient; the shape of what is gathered; a sum and
-    a count for each metric.
+    by the mean over replicas and by the gather's gradient; with that mean goes how many labels; the
+    shape of what is gathered; a sum and a count for each metric.
 
     Args:
       sizes: of the network.
@@ -99,7 +99,7 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
         "batch norm, forward": Traffic("all_reduce", 3 * norms, 3 * channels * FLOAT),
         "batch norm, backward": Traffic("all_reduce", 2 * norms, 2 * channels * FLOAT),
         "gradients": Traffic("all_reduce", 1, sizes.parameters * FLOAT),
-        "sizes": Traffic("all_gather", 3 + 1, (3 + 2) * INT),
+        "sizes": Traffic("all_gather", 3 + 1, (3 + 1 + 2) * INT),
         "metrics": Traffic("all_reduce", 2 * sizes.metrics, 2 * sizes.metrics * FLOAT),
         # The reference release sets each view among zeros for the other replicas' and sums these:
         # the payload is R times the replica's own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from simclr_tf.checkpoints import find_weights, restore_parts
+from simclr_tf.data import preprocess_for_eval
+from simclr_tf.training.build import build_plain
 from tests.conftest import TINY
 from tests.test_training_runs import assert_same, weights_of
 
@@ -66,24 +70,100 @@ def test_from_pictures_to_a_classifier(run, run_on, pictures, tmp_path, capsys) 
 
     table = tmp_path / "labels.csv"
     files = [path for path in pictures.rglob("*.*") if path.is_file()]
-    rows = [f"{path.relative_to(pictures)},{path.parent.name}\n" for path in files]
+    unlabeled = {pictures / "rows" / f"é {number}.jpg" for number in (0, 6, 12)}
+    rows = [
+        f"{path.relative_to(pictures)},{path.parent.name}\n"
+        for path in files
+        if path not in unlabeled
+    ]
     table.write_text("path,label\n" + "".join(rows))
     flags = ["--train_mode=finetune", "--mode=train_then_eval", f"--checkpoint={pretrained}"]
     flags += [f"--folder_labels={table}", "--train_steps=4", f"--model_dir={tuned}"]
     assert run_on(*flags, "--eval_split=all") == 0
-    assert "all (60 images)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "60 of the 63 images of all have a label; the others are left out" in printed
+    assert "all (57 images)" in printed
     result = json.loads((tuned / "result.json").read_text())
-    assert result["eval/label_top_1_accuracy"] * 60 % 1 == pytest.approx(0, abs=1e-4)
+    hits = result["eval/label_top_1_accuracy"] * 57
+    assert hits == pytest.approx(round(hits), abs=1e-4)
     assert (tuned / "saved_model/4").is_dir()
     assert run("--mode=eval", "--eval_split=all", f"--model_dir={tuned}", tiny=False) == 0
-    assert "all (60 images)" in capsys.readouterr().out
+    assert "all (57 images)" in capsys.readouterr().out
 
 
-def test_labels_switch_the_online_probe_on(run_on, tmp_path, capsys) -> None:
+def draw_classes(root: Path, names: str) -> None:
+    """Nine pictures each, of a color of its own and noise."""
+    random = np.random.default_rng(0)
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        color = np.array([number % 2, number // 2 % 2, number // 4]) * 150 + 30
+        for index in range(9):
+            pixels = np.clip(random.normal(color, 30, (10, 10, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{index}.png")
+
+
+def accuracies(folder: Path, root: Path, names: str) -> tuple[float, float]:
+    """Returns top-1 and top-5 of a run's classifier on a folder of pictures, one by one."""
+    weights = find_weights(str(folder))
+    network = build_plain(weights.description.architecture, weights.description.num_classes)
+    restore_parts(network.parts, weights)
+    ranks = []
+    for path in root.rglob("*.png"):
+        image = tf.constant(np.asarray(Image.open(path)))
+        pixels = preprocess_for_eval(image[tf.newaxis], weights.description.image_size)
+        logits = network(pixels, training=False)["logits_sup"].numpy()[0]
+        ranks.append(int(np.sum(logits > logits[names.index(path.parent.name)])))
+    return float(np.mean(np.array(ranks) < 1)), float(np.mean(np.array(ranks) < 5))
+
+
+def test_classes_go_by_name(run, tmp_path, monkeypatch, capsys) -> None:
+    """Evaluated by both doors and continued, on folders whose classes are not the run's."""
+    monkeypatch.chdir(tmp_path)
+    root, folder = tmp_path / "pictures", tmp_path / "run"
+    draw_classes(root, "abcdefgh")
+    own = ["--train_split=all", "--folder_labels=folders", "--eval_split=all"]
+    train = ["--train_mode=finetune", f"--dataset=folder:{root}", *own, "--train_steps=16"]
+    train += [f"--model_dir={folder}", "--learning_rate=1"]
+    assert run(*train) == 0
+    for path in (folder, folder / "saved_model/16/assets.extra"):
+        assert json.loads((path / "simclr.json").read_text())["class_names"] == list("abcdefgh")
+    for name in "acd":
+        (root / name).rename(tmp_path / name)
+    top_1, top_5 = accuracies(folder, root, "abcdefgh")
+    by_position = accuracies(folder, root, "befghacd")
+    assert by_position[0] != pytest.approx(top_1)
+    assert by_position[1] != pytest.approx(top_5)
+    expected = {
+        "eval/label_top_1_accuracy": pytest.approx(top_1),
+        "eval/label_top_5_accuracy": pytest.approx(top_5),
+    }
+    evaluate = ["--mode=eval", f"--dataset=folder:{root}", *own[1:]]
+    capsys.readouterr()
+    for door in (f"--checkpoint={folder}", f"--model_dir={folder}"):
+        assert run(*evaluate, door, "--eval_batch_size=16", tiny=False) == 0
+        assert "classes go by the network's names, 5 of its 8\n" in capsys.readouterr().out
+    for result in (*(tmp_path / "runs").glob("*/result.json"), folder / "result.json"):
+        assert expected.items() <= json.loads(result.read_text()).items()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (root / "h").rename(root / "i")
+    assert run(*evaluate, f"--checkpoint={folder}", tiny=False) == 2
+    assert "does not know: i; " in capsys.readouterr().err
+    assert run(*train) == 2
+    assert "other classes than folder:" in (error := capsys.readouterr().err)
+    assert "(new: i, gone: a, c, d, h)" in error
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_labels_switch_the_online_probe_on(run_on, pictures, tmp_path, capsys) -> None:
+    shutil.copy(pictures / "rows" / "é 0.jpg", pictures / "stray 1.jpg")
     flags = ["--folder_labels=folders", "--mode=train_then_eval", "--train_steps=2"]
     assert run_on(*flags, f"--model_dir={tmp_path / 'run'}", export=False) == 0
     printed = capsys.readouterr().out
     assert "with an online linear probe" in printed
+    said = re.search(
+        r": (\d+) of the (\d+) images of train have a label; the online probe", printed
+    )
+    assert int(said[1]) == int(said[2]) - 1
     assert "top-1" in printed
 
 

@@ -68,12 +68,12 @@ class Description:
         return content
 
     @classmethod
-    def from_json(cls, content: Any, *, shapes: Shapes, path: str) -> Description:
+    def from_json(cls, content: Any, *, shapes: Shapes | None, path: str) -> Description:
         """Returns what a simclr.json of any readable format says, checked.
 
         Args:
           content: what the file holds.
-          shapes: of the variables beside it, by path.
+          shapes: of the variables beside it, by path; None compares it with no weights.
           path: of the file, for messages.
 
         Raises:
@@ -92,7 +92,7 @@ class Description:
                 f"{path} says {error.field}={_shown(error.value)}, which cannot be; it is "
                 "damaged, copy it again"
             ) from None
-        for problem in found._contradictions(shapes):
+        for problem in found._contradictions(shapes) if shapes is not None else ():
             raise UserError(f"{path} says {problem}; it is not of these weights, copy both again")
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import copy
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 from simclr_tf import files
 from simclr_tf.data import folder_files, folder_labels, pictures
 from simclr_tf.data.bad_images import BadImages
-from simclr_tf.data.image_dataset import NO_LABEL, Example, ImageDataset
+from simclr_tf.data.image_dataset import Example, ImageDataset
+from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import clean
 
@@ -28,7 +29,7 @@ class FolderDataset(ImageDataset):
       name: the name it was asked by.
       root: the folder, local or `gs://`.
       paths: of the files, relative to `root`.
-      labels_from: where labels come from, for errors.
+      labels_from: where labels come from, for remedies.
       labels: class name by path, or None for a data set without labels.
       on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
     """
@@ -54,13 +55,14 @@ class FolderDataset(ImageDataset):
         train, validation = folder_files.split_by_hash(paths)
         self._paths = train + validation
         self._splits = {"train": len(train), "validation": len(validation)}
-        self._labels_from = labels_from
+        self.missing_label_remedy = folder_labels.missing_label_remedy(labels_from)
         self._class_names = None if labels is None else sorted(set(labels.values()))
         numbers = {label: number for number, label in enumerate(self._class_names or [])}
         found = labels or {}
         self._labels = np.array(
             [numbers[found[path]] if path in found else NO_LABEL for path in self._paths], np.int64
         )
+        self._labeled_only = False
         # Files that need no changes: to find that out takes half as long as to decode them.
         self._sound: set[str] = set()
         self._bad = BadImages(fail=on_bad_image == "fail")
@@ -73,7 +75,7 @@ class FolderDataset(ImageDataset):
     def splits(self) -> dict[str, int]:
         return self._splits
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
         return folder_files.fingerprint(self._paths)
 
@@ -83,19 +85,20 @@ class FolderDataset(ImageDataset):
     def check_split(self, split: str, *, field: str = "train_split") -> None:
         self._select(split, field)
 
-    def check_labels(self, split: str) -> None:
-        super().check_labels(split)
-        chosen = self._select(split, "split")
-        unlabeled = chosen[self._labels[chosen] == NO_LABEL]
-        if unlabeled.size:
-            first = min(self._paths[index] for index in unlabeled)
-            raise SettingError(
-                "folder_labels",
-                self._labels_from,
-                f": {first} has no label, {unlabeled.size:,} of {chosen.size:,} files of {split} "
-                "have none",
-                folder_labels.missing_label_remedy(self._labels_from),
-            )
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        labels = self._labels[self._select(split, "split")]
+        return [LabelSample(split, labels, len(labels))]
+
+    def labeled(self) -> FolderDataset:
+        fewer = copy.copy(self)
+        fewer._labeled_only = True
+        return fewer
+
+    def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> FolderDataset:
+        other = copy.copy(self)
+        other._labels = np.append(numbers, NO_LABEL)[self._labels]  # -1 is the last one
+        other._class_names = class_names
+        return other
 
     def read(
         self, split: str, *, shard: tuple[int, int], by_file: bool, file_seed: tf.Tensor | None
@@ -144,10 +147,6 @@ class FolderDataset(ImageDataset):
         pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
         return tf.ensure_shape(pixels, self.image_shape)
 
-    @functools.cached_property
-    def listing(self) -> str:
-        return folder_files.fingerprint(self._paths)
-
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
         return self._bad.reporting(model_dir)
 
@@ -165,6 +164,8 @@ class FolderDataset(ImageDataset):
                 places = np.arange(self._splits[part.splitname], dtype=np.int64)
                 parts.append(offsets[part.splitname] + places[part.from_ : part.to])
             chosen = np.concatenate(parts)
+            if self._labeled_only:
+                chosen = chosen[self._labels[chosen] != NO_LABEL]
             return chosen, len(chosen)
 
         return self._select_with(select, split, field)[0]

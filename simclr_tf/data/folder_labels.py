@@ -58,13 +58,13 @@ def read_labels(source: str, paths: list[str]) -> dict[str, str] | None:
 
 
 def missing_label_remedy(source: str) -> str:
-    """Returns what a user can do about a picture without a label."""
+    """Returns what a user can do about too few labels."""
     mend = (
-        "move it into a folder named after its class"
+        "put pictures into folders named after their classes"
         if source == FOLDERS
-        else "add a row for it to the CSV file"
+        else "add rows to the CSV file"
     )
-    return f"{mend} (pre-training alone needs no `folder_labels`)"
+    return f"{mend} (pre-training alone needs no labels)"
 
 
 def _read_csv(source: str) -> dict[str, str]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
+from simclr_tf.data.labels import LabelSample, number_classes, what_is_missing
 from simclr_tf.errors import SettingError
 
 Example = dict[str, tf.Tensor]
 
-# The label of an image that has none.
-NO_LABEL = -1
-
 
 class ImageDataset(abc.ABC):
-    """Images by split, with one class label each or without labels.
+    """Images by split, of which all, some or none have a class label.
 
     Images are read in three steps, so that a pipeline may shuffle, skip and cache where that is
     cheap: `read` lists, `load` fetches encoded images, `decode` makes pixels of them.
@@ -25,10 +24,12 @@ class ImageDataset(abc.ABC):
     Attributes:
       name: the name it was asked by.
       label_remedy: what to tell a user who needs labels where there are none.
+      missing_label_remedy: what to tell one whose split has too few.
     """
 
     name: str
     label_remedy: str
+    missing_label_remedy: str
 
     @property
     @abc.abstractmethod
@@ -56,11 +57,6 @@ class ImageDataset(abc.ABC):
         """Number of examples of every split."""
 
     @property
-    def listing(self) -> str | None:
-        """Tells all files from those of another place; None where the name says it all."""
-        return None
-
-    @property
     def fingerprint(self) -> str | None:
         """Tells one list of files from another; None where the name says it all."""
         return None
@@ -81,10 +77,49 @@ class ImageDataset(abc.ABC):
           SettingError: if there is no such split, it selects nothing, or its files are not there.
         """
 
-    def check_labels(self, split: str) -> None:
-        """Raises SettingError unless every example of `split` has a class label."""
-        if self.num_classes is None:
+    @abc.abstractmethod
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        """Returns labels of each part of `split`: all where they are known, else the first ones."""
+
+    def check_labels(self, split: str, *, field: str = "train_split", classes: int = 1) -> None:
+        """Checks that there are labels in `split`; not every image needs one.
+
+        Args:
+          split: in TFDS's syntax.
+          field: the setting to name in the error.
+          classes: how many of them there must be.
+
+        Raises:
+          SettingError: there are fewer, as far as can be seen without reading all of the split.
+        """
+        if self.class_names is None:
             raise SettingError("dataset", self.name, "has no class labels", self.label_remedy)
+        missing = what_is_missing(self.sample_labels(split), self.class_names, classes)
+        if missing:
+            raise SettingError(field, split, f": {missing}", self.missing_label_remedy)
+
+    def labeled(self) -> ImageDataset:
+        """Returns the data set without the images that are known to have no label.
+
+        Where an image belongs does not change: splits and slices hold what is left of them.
+        """
+        return self
+
+    def labels_as(self, class_names: Sequence[str]) -> ImageDataset:
+        """Returns the data set with its classes numbered as `class_names` says.
+
+        Raises:
+          ValueError: `class_names` lacks one of them.
+        """
+        assert self.class_names is not None
+        numbers = number_classes(self.class_names, class_names)
+        if (numbers < 0).any():
+            raise ValueError(f"{self.name} has classes beside {', '.join(class_names)}")
+        return self._renumber(numbers, list(class_names))
+
+    @abc.abstractmethod
+    def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> ImageDataset:
+        """Returns a copy with the names, and label `numbers[i]` for `i`; none stays none."""
 
     def file_sizes(self, split: str) -> list[int]:
         """Returns the number of examples in each file of `split` that a host can read alone."""
@@ -109,8 +144,8 @@ class ImageDataset(abc.ABC):
             else a black one does, with a "weight" of 0.
 
         Returns:
-          Elements {"image": encoded, string scalar, "label": int64 scalar}, and where bad images
-          are not replaced, {"weight": float32 scalar}.
+          Elements {"image": encoded, string scalar, "label": int64 scalar, -1 for none}, and where
+          bad images are not replaced, {"weight": float32 scalar}.
         """
         del split, replace_bad  # What TFDS prepared is whole, and `read` has fetched it already.
         return examples

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data.image_dataset import NO_LABEL, Example, ImageDataset
+from simclr_tf.data.image_dataset import Example, ImageDataset
+from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.data.quiet import quiet_tfds
 from simclr_tf.errors import SettingError
 
 _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
+# Splits have a label at every image or at none: where these have none, nobody reads on.
+_SAMPLED = 1000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,11 +26,16 @@ class TfdsDataset(ImageDataset):
     Attributes:
       name: the name it was asked by.
       builder: the TFDS builder that reads it.
+      numbers: of its classes where they are others than TFDS's, int64 [classes].
+      names: of the classes by these numbers.
     """
 
     name: str
     builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
+    numbers: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    names: list[str] | None = dataclasses.field(default=None, repr=False)
     label_remedy = "choose a labeled data set"
+    missing_label_remedy = "give another split"
 
     @property
     def image_feature(self) -> tfds.features.Image:
@@ -38,13 +47,10 @@ class TfdsDataset(ImageDataset):
         return tuple(self.image_feature.shape)
 
     @property
-    def num_classes(self) -> int | None:
-        label = dict(self.builder.info.features.items()).get("label")
-        return label.num_classes if isinstance(label, tfds.features.ClassLabel) else None
-
-    @property
     def class_names(self) -> list[str] | None:
-        return None if self.num_classes is None else self.builder.info.features["label"].names
+        label = dict(self.builder.info.features.items()).get("label")
+        own = label.names if isinstance(label, tfds.features.ClassLabel) else None
+        return self.names or own or None
 
     @property
     def splits(self) -> dict[str, int]:
@@ -65,6 +71,17 @@ class TfdsDataset(ImageDataset):
                 "copy the folder again, or delete it to have it prepared anew",
             )
 
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        samples = []
+        for part in self.splits if split == "all" else split.split("+"):
+            total = self.builder.info.splits[part].num_examples
+            labels = _until_two_differ(self, part, min(total, _SAMPLED)) if total else []
+            samples.append(LabelSample(part.strip(), np.array(labels, np.int64), total))
+        return samples
+
+    def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> TfdsDataset:
+        return dataclasses.replace(self, numbers=numbers, names=class_names)
+
     def file_sizes(self, split: str) -> list[int]:
         return [file.take for file in self.builder.info.splits[split].file_instructions]
 
@@ -74,7 +91,7 @@ class TfdsDataset(ImageDataset):
         num_shards, index = shard
         context = tf.distribute.InputContext(num_shards, index) if by_file else None
         features = {"image": True}
-        if self.num_classes is not None:
+        if self.class_names is not None:
             features["label"] = True
         with quiet_tfds():
             examples = self.builder.as_dataset(
@@ -94,10 +111,16 @@ class TfdsDataset(ImageDataset):
             )
         if not by_file:
             examples = examples.shard(num_shards, index)
-        return examples.map(_label_as_int64)
+        return examples.map(self._number_label)
 
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         return self.image_feature.decode_example(image)
+
+    def _number_label(self, example: Example) -> Example:
+        label = tf.cast(example.get("label", NO_LABEL), tf.int64)
+        if self.numbers is not None:
+            label = tf.gather(np.append(self.numbers, NO_LABEL), label % (len(self.numbers) + 1))
+        return {"image": example["image"], "label": label}
 
     def _select(self, split: str, field: str) -> tfds.core.SplitInfo:
         def select() -> tuple[tfds.core.SplitInfo, int]:
@@ -125,6 +148,12 @@ def check_features(name: str, features: tfds.features.FeatureConnector) -> None:
         )
 
 
-def _label_as_int64(example: Example) -> Example:
-    label = example.get("label", NO_LABEL)
-    return {"image": example["image"], "label": tf.cast(label, tf.int64)}
+def _until_two_differ(dataset: TfdsDataset, part: str, most: int) -> list[int]:
+    """Returns labels of the first images, up to the second class."""
+    labels: list[int] = []
+    examples = dataset.read(part, shard=(1, 0), by_file=False, file_seed=None)
+    for label in examples.map(lambda example: example["label"]).take(most).as_numpy_iterator():
+        labels.append(int(label))
+        if len(set(labels) - {NO_LABEL}) > 1:
+            break
+    return labels

@@ -49,23 +49,22 @@ def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:
 
 
 def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
-    """The part of the global batch that this replica holds.
+    """The part of the global batch that this replica holds, or of several things at once.
 
     Keras sums gradients over replicas. A loss that is a mean over the local batch, times this,
     gives the gradient of the mean over the global batch, also if the last batch is uneven.
 
     Args:
-      local_size: the number of rows on this replica.
+      local_size: the number of rows on this replica, a scalar; or several numbers [n].
 
     Returns:
-      float32 scalar: `local_size / global_size`, 0 if the global batch is empty.
+      float32 of the same shape: `local_size / global_size`, 0 if there is none anywhere.
     """
     local = tf.cast(local_size, tf.float32)
     if _context_of_many_replicas() is None:
         return tf.math.divide_no_nan(local, local)
-    return tf.math.divide_no_nan(
-        local, tf.cast(tf.reduce_sum(_gather_sizes(local_size)), tf.float32)
-    )
+    everywhere = tf.reduce_sum(_gather_sizes(local_size), axis=0)
+    return tf.math.divide_no_nan(local, tf.cast(everywhere, tf.float32))
 
 
 def greatest_of_replicas(value: tf.Tensor) -> tf.Tensor:
@@ -74,8 +73,8 @@ def greatest_of_replicas(value: tf.Tensor) -> tf.Tensor:
 
 
 def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
-    """Returns int32 [replicas]."""
-    return gather_replicas(tf.reshape(tf.cast(local_size, tf.int32), [1]))
+    """Returns int32 [replicas], or [replicas, n] of several numbers."""
+    return gather_replicas(tf.cast(local_size, tf.int32)[tf.newaxis])
 
 
 def _context_of_many_replicas() -> tf.distribute.ReplicaContext | None:

@@ -7,13 +7,13 @@ import dataclasses
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.checkpoints import StoredWeights
+from simclr_tf.checkpoints import StoredWeights, numbered
 from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, SettingError, first_line
@@ -103,35 +103,56 @@ def stored_config(model_dir: str) -> dict[str, Any] | None:
 def note_files(config: Config, dataset: data.ImageDataset) -> None:
     """Writes which files the run learns from, and says if they are not those of its last start.
 
-    A folder may get and lose files while a run is stopped. Those that stay keep their split; the
-    number of steps and the order of the images follow the new listing.
+    A folder may get and lose files, or labels where only labeled images are learned from, while a
+    run is stopped. Those that stay keep their split; the number of steps and the order of the
+    images follow the new listing.
     """
     if dataset.fingerprint is None:
         return
     path = files.join(config.task.model_dir, moved.PICTURES)
-    count = sum(dataset.splits.values())
-    now = {
-        "files": count,
-        "fingerprint": dataset.fingerprint,
-        "listing": dataset.listing,
-        "labels_sha256": moved.labels_sha256(config.data.folder_labels),
-    }
+    count = dataset.num_examples("all")  # of the labeled ones, where only they are learned from
+    now = {"files": count, "fingerprint": dataset.fingerprint}
     before = files.read_json(path)
-    if before is not None and before["fingerprint"] != now["fingerprint"]:
+    if before is not None and any(before[name] != value for name, value in now.items()):
         print(
-            f"--dataset={config.data.dataset} has changed since this run last started: "
-            f"{before['files']:,} files then, {count:,} now; it goes on with those"
+            f"{dataset.name} has changed since this run last started: {before['files']:,} files "
+            f"then, {count:,} now; it goes on with those, in another order"
         )
-    files.write_json(path, now)
+    files.write_json(path, {**now, "labels_sha256": moved.labels_sha256(config.data.folder_labels)})
 
 
-def describe_network(config: Config, num_classes: int | None) -> Description:
+def stored_network(model_dir: str) -> Description | None:
+    """Returns what the run in `model_dir` says of its network, None if it says nothing.
+
+    Raises:
+      UserError: simclr.json is damaged, or of a newer version.
+    """
+    path = files.join(model_dir, FILE_NAME)
+    try:
+        content = files.read_json(path)
+    except (ValueError, RecursionError):
+        raise SettingError(
+            "model_dir", model_dir, f": {FILE_NAME} is not valid JSON", "copy it again"
+        ) from None
+    return None if content is None else Description.from_json(content, shapes=None, path=path)
+
+
+def holds_checkpoint(model_dir: str) -> bool:
+    """Says whether a file of a checkpoint lies in `model_dir`, whole or not."""
+    return not numbered.is_empty(model_dir)
+
+
+def describe_network(
+    config: Config, num_classes: int | None, class_names: Sequence[str] | None
+) -> Description:
     """Returns what simclr.json says of the network that `config` trains.
 
     Args:
       config: the resolved configuration.
       num_classes: classes of its supervised head, None without one.
+      class_names: of the data set, by the numbers that the head gives them.
     """
+    names = None if num_classes is None or class_names is None else tuple(class_names)
     return Description(
         config.architecture,
         config.data.image_size,
@@ -139,13 +160,14 @@ def describe_network(config: Config, num_classes: int | None) -> Description:
         num_classes=num_classes,
         projection_selector=config.finetuning.ft_proj_selector,
         dataset=config.data.dataset,
+        class_names=names,
     )
 
 
 def write_description(
     config: Config, plan: Plan, network: Description, weights: StoredWeights | None
 ) -> None:
-    """Writes config.json (resolved), flags.json (what was given), plan.json and simclr.json.
+    """Writes flags.json (what was given), plan.json, simclr.json and config.json (resolved).
 
     Args:
       config: the resolved configuration.
@@ -161,12 +183,13 @@ def write_description(
     given = {name: resolved[name] for name in sorted(config.given)}
     try:
         tf.io.gfile.makedirs(folder)
-        files.write_json(files.join(folder, "config.json"), resolved)
         files.write_json(files.join(folder, "flags.json"), given)
         files.write_json(files.join(folder, PLAN), dataclasses.asdict(plan))
         if weights is not None:
             moved.note_initial_weights(folder, weights)
         files.write_json(files.join(folder, FILE_NAME), network.to_json())
+        # Last: who follows a run takes the folder for one as soon as this is there.
+        files.write_json(files.join(folder, "config.json"), resolved)
     except (OSError, tf.errors.OpError) as error:
         raise cannot_be_written(folder, error) from None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from simclr_tf.architecture import CIFAR_STEM_UP_TO
-from simclr_tf.checkpoints import StoredWeights, compare, find_weights, numbered, variables_by_path
+from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
-from simclr_tf.runs.folder import stored_config
+from simclr_tf.runs.folder import holds_checkpoint, stored_config
 from simclr_tf.runs.identity import adopt_initial_weights, adopt_network
 from simclr_tf.training.build import build_plain
 
@@ -52,7 +52,7 @@ def open_initial_weights(config: Config) -> tuple[Config, StoredWeights | None]:
     """
     folder = config.task.model_dir
     stored = stored_config(folder) if folder else None
-    if stored is None or not stored.get("checkpoint") or numbered.is_empty(folder):
+    if stored is None or not stored.get("checkpoint") or not holds_checkpoint(folder):
         return open_weights(config)
     return adopt_initial_weights(config, stored), None
 

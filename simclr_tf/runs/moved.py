@@ -66,7 +66,7 @@ def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
     if name == "folder_labels":
         return note.get("labels_sha256"), labels_sha256(now)
     listing = folder_files.fingerprint(folder_files.list_pictures(now, folder.root_of(now)))
-    return note.get("listing", note.get("fingerprint")), listing  # version 0.1 noted one of them
+    return note.get("fingerprint"), listing
 
 
 def _index_sha256(weights: StoredWeights) -> str:

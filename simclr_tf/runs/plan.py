@@ -26,15 +26,21 @@ class Plan:
 
 
 def make_plan(
-    config: Config, *, train_examples: int, num_classes: int | None, replicas: int
+    config: Config,
+    *,
+    train_examples: int,
+    num_classes: int | None,
+    replicas: int,
+    continued: bool = False,
 ) -> Plan:
     """Computes the plan.
 
     Args:
       config: what was asked.
       train_examples: images in the training split.
-      num_classes: classes of the data set, None if it has no labels.
+      num_classes: of the supervised head, None without one.
       replicas: devices that share a global batch.
+      continued: whether the run has begun already, with the same settings.
 
     Raises:
       SettingError: the settings cannot work with this data or these devices.
@@ -51,7 +57,10 @@ def make_plan(
             "warmup_epochs",
             f"{length.warmup_epochs:g}",
             f"is {warmup:,} steps, as long as the run of {steps:,} steps or longer",
-            "give fewer, or train longer",
+            "there are more images than when it began: leave the new ones out, or give another "
+            "`model_dir`"
+            if continued
+            else "give fewer, or train longer",
         )
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch

@@ -11,7 +11,8 @@ from simclr_tf.config import Config, Data, Hardware
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import WarmUpCosine
-from simclr_tf.runs.folder import choose_model_dir
+from simclr_tf.runs.folder import choose_model_dir, holds_checkpoint
+from simclr_tf.runs.labels import choose_labels
 from simclr_tf.runs.plan import Plan, make_plan
 
 
@@ -57,13 +58,16 @@ def prepare(config: Config) -> PreparedRun:
     dataset.check_split(config.data.train_split, field="train_split")
     if config.task.mode == "train_then_eval":
         dataset.check_split(config.data.eval_split, field="eval_split")
-    _check_labels(config, dataset)
+    num_classes, (dataset, notes) = choose_labels(config, dataset)
     plan = make_plan(
         config,
         train_examples=dataset.num_examples(config.data.train_split),
-        num_classes=dataset.num_classes,
+        num_classes=num_classes,
         replicas=replicas,
+        continued=holds_checkpoint(config.task.model_dir),
     )
+    if workers.is_chief:
+        print(*notes, sep="\n", end="\n" if notes else "")
     return PreparedRun(config, strategy, workers, dataset, plan)
 
 
@@ -110,18 +114,3 @@ def _check_compilation(hardware: Hardware, replicas: int) -> None:
             f"cannot compile what {replicas} CPUs exchange",
             "remove it, or give `strategy=one_device`",
         )
-
-
-def _check_labels(config: Config, dataset: data.ImageDataset) -> None:
-    """Raises UserError unless what learns from labels, or is measured by them, has them."""
-    evaluated = config.task.mode == "train_then_eval"
-    if config.task.pretraining:
-        if not config.loss.lineareval_while_pretraining:
-            return
-        # Images without labels are what pre-training is for: the probe is there if labels are.
-        asked = "lineareval_while_pretraining" in config.given or evaluated
-        if dataset.num_classes is None and not asked:
-            return
-    dataset.check_labels(config.data.train_split)
-    if evaluated:
-        dataset.check_labels(config.data.eval_split)

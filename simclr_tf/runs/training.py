@@ -145,12 +145,15 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
     config, plan = run.config, run.plan
     if start.step >= plan.train_steps:
         folder = config.task.model_dir
-        print(f"{folder} is finished: {start.step:,} of {plan.train_steps:,} steps")
+        more = f" ({plan.train_steps:,} would do for the images there are now)"
+        more = more if start.step > plan.train_steps else ""
+        print(f"{folder} is finished: {start.step:,} of {start.step:,} steps{more}")
         return
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    write_description(config, plan, describe_network(config, model.num_classes), weights)
+    network = describe_network(config, model.num_classes, run.dataset.class_names)
+    write_description(config, plan, network, weights)
     note_files(config, run.dataset)
 
 
@@ -225,10 +228,8 @@ def export(run: PreparedRun, model: Network, start: Start) -> None:
         read_parts(model.parts)  # what replicas average is averaged when all of them read it
         return
     config = run.config
-    names = run.dataset.class_names
     network = dataclasses.replace(
-        describe_network(config, model.num_classes),
-        class_names=tuple(names) if names else None,
+        describe_network(config, model.num_classes, run.dataset.class_names),
         step=reached(run, start),
     )
     folder = config.task.model_dir

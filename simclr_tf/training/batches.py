@@ -27,7 +27,7 @@ def as_dictionary(batch: Any) -> Batch:
     Args:
       batch: images [batch, height, width, 3]; (images,) or (images, labels); or a dictionary: this
         package's own pipelines make `views`, or `crops` and `seeds`, or `images` and `seeds`, and
-        tensorflow-datasets makes `image`. Labels, `label` there, are integers [batch].
+        tensorflow-datasets makes `image`. Labels, `label` there, are integers [batch], -1 for none.
 
     Returns:
       The dictionary, with `images` for `image`, and int64 labels [batch].

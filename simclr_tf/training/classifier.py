@@ -8,10 +8,9 @@ import tensorflow as tf
 
 from simclr_tf.architecture import FREEZE_AFTER, Architecture
 from simclr_tf.bounds import check_argument
-from simclr_tf.distribution import replica_share
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
-from simclr_tf.training.measures import accuracy, supervised_loss
+from simclr_tf.training.measures import share_labeled, supervised
 from simclr_tf.training.network import Network
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
@@ -84,7 +83,8 @@ class Classifier(Network):
         """One optimizer step.
 
         Args:
-          batch: images, or what was made of them already, and labels; see `as_dictionary`.
+          batch: images, or what was made of them already, and labels, -1 for none; see
+            `as_dictionary`.
 
         Returns:
           Means since the metrics were last reset.
@@ -92,22 +92,19 @@ class Classifier(Network):
         before = self.begin_step()
         batch = as_dictionary(batch)
         labels = labels_of(batch)
+        known, part, factor = share_labeled(labels)
         images = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
         with tf.GradientTape() as tape:
             features = encoders.endpoints(self.encoder, images, training=True)["final_avg_pool"]
             hidden = self.projection_head(features, training=True)
             logits = self.supervised_head(hidden[self.projection_selector])
-            classification = supervised_loss(labels, logits)
+            classification = supervised(labels, logits)
             decay = self.penalty()
-            loss = classification + decay
-            share = loss * replica_share(tf.shape(labels)[0])
-        values = {
-            "total_loss": loss,
-            "weight_decay": decay,
-            "supervised_loss": classification,
-            "supervised_acc": accuracy(labels, logits),
-        }
-        return self.end_step(before, tape, share, values, tf.shape(labels)[0])
+            loss = classification["supervised_loss"] * factor + decay
+            share = loss * part
+        values = {"total_loss": loss, "weight_decay": decay}
+        size = tf.shape(labels)[0]
+        return self.end_step(before, tape, share, (values, size), (classification, known))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

@@ -6,43 +6,69 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from simclr_tf.distribution import replica_share
 
-def supervised_loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy over this replica's examples.
+
+def labeled(labels: tf.Tensor) -> tf.Tensor:
+    """Returns 1 for each label and 0 for -1, which says that there is none, float32 [batch]."""
+    return tf.cast(labels >= 0, tf.float32)
+
+
+def supervised(labels: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns means over this replica's labeled examples, 0 where there are none.
 
     Args:
-      labels: int64 [batch].
+      labels: int64 [batch], -1 for none.
       logits: [batch, classes].
+
+    Returns:
+      `supervised_loss`, the cross-entropy, and `supervised_acc`, the share of examples whose
+      largest logit is the label's, float32.
     """
-    logits = tf.cast(logits, tf.float32)
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=tf.maximum(labels, 0), logits=tf.cast(logits, tf.float32)
     )
+    hits = tf.cast(tf.equal(labels, tf.argmax(logits, axis=-1)), tf.float32)
+    weights = labeled(labels)
+    return {"supervised_loss": _mean(losses, weights), "supervised_acc": _mean(hits, weights)}
 
 
-def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Share of examples whose largest logit is the label's, float32."""
-    hits = tf.equal(labels, tf.argmax(logits, axis=-1))
-    return tf.reduce_mean(tf.cast(hits, tf.float32))
+def share_labeled(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Shares out a loss of which a part is a mean over labeled examples alone.
+
+    Args:
+      labels: int64 [batch], -1 for none.
+
+    Returns:
+      int32 scalar, the number of this replica's labels; and float32 scalars: the replica's share of
+      the batch, see `replica_share`, and the factor of that part of the loss, which is 1 where all
+      replicas have as many labels for their images.
+    """
+    count = tf.math.count_nonzero(labels >= 0, dtype=tf.int32)
+    shares = replica_share(tf.stack([tf.size(labels), count]))
+    return count, shares[0], tf.math.divide_no_nan(shares[1], shares[0])
 
 
 def record(
     metrics: Mapping[str, tf.keras.metrics.Mean],
-    values: Mapping[str, tf.Tensor],
-    size: tf.Tensor,
+    *measured: tuple[Mapping[str, tf.Tensor], tf.Tensor],
     counts: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Adds a step's values, means over `size` images of this replica, and returns all means.
+    """Adds a step's values and returns all means.
 
     Args:
       metrics: by name.
-      values: by the same names.
-      size: of this replica's batch.
+      *measured: values by the same names, and over how many images of this replica they are means.
       counts: whether the step counts, a bool scalar; None if it does.
     """
-    for name, value in values.items():
-        if counts is not None:
-            size = tf.where(counts, size, 0)
-            value = tf.where(counts, value, tf.zeros_like(value))
-        metrics[name].update_state(value, sample_weight=size)
+    for values, size in measured:
+        for name, value in values.items():
+            if counts is not None:
+                size = tf.where(counts, size, 0)
+                value = tf.where(counts, value, tf.zeros_like(value))
+            metrics[name].update_state(value, sample_weight=size)
     return {name: metric.result() for name, metric in metrics.items()}
+
+
+def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))

@@ -20,6 +20,7 @@ from simclr_tf.models import (
 from simclr_tf.models.precision import under_policy
 from simclr_tf.optimizers import l2_penalty
 from simclr_tf.training.batches import as_dictionary, labels_of, prepare
+from simclr_tf.training.measures import labeled
 from simclr_tf.training.stepping import Stepping
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
@@ -163,17 +164,22 @@ class Network(Stepping):
         """Counts top-1 and top-5 hits of the supervised head.
 
         Args:
-          batch: images and labels, see `as_dictionary`. Where it has a `weight`, which is 0 of rows
-            that are padding, the images are prepared already: float [batch, h, w, 3] in [0, 1].
+          batch: images and labels, -1 for none; see `as_dictionary`. Where it has a `weight`,
+            which is 0 of rows that are padding, the images are prepared already: float [batch, h,
+            w, 3] in [0, 1].
         """
         batch = as_dictionary(batch)
         if self.supervised_head is None:
             raise ValueError("supervised_head is None, so there is no classifier to evaluate")
-        weight = batch.get("weight")
-        images = prepare(self.views, batch["images"]) if weight is None else batch["images"]
+        labels, images = labels_of(batch), batch["images"]
+        weight = labeled(labels)
+        if "weight" in batch:
+            weight *= batch["weight"]
+        else:
+            images = prepare(self.views, images)
         logits = self(images, training=False)["logits_sup"]
         for metric in (self.top_1, self.top_5):
-            metric.update_state(labels_of(batch), logits, sample_weight=weight)
+            metric.update_state(labels, logits, sample_weight=weight)
         return {metric.name: metric.result() for metric in (self.top_1, self.top_5)}
 
     @tf.autograph.experimental.do_not_convert

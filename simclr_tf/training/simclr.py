@@ -12,7 +12,7 @@ from simclr_tf.distribution import replica_share
 from simclr_tf.losses import NTXentOutput, nt_xent
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import as_dictionary, labels_of, make_views
-from simclr_tf.training.measures import accuracy, record, supervised_loss
+from simclr_tf.training.measures import record, share_labeled, supervised
 from simclr_tf.training.network import Network
 
 if TYPE_CHECKING:  # importing it brings keras-cv, which takes seconds
@@ -38,7 +38,7 @@ class SimCLR(Network):
     Args:
       encoder, projection_head, views, weight_decay, decay_in_optimizer, seed: see `Network`.
       supervised_head: is trained as an online linear probe behind a stop-gradient: it reads the
-        features and never changes the encoder.
+        features and never changes the encoder. Images with the label -1 have none.
       temperature: of NT-Xent.
       hidden_norm: whether projections are normalized to unit length.
     """
@@ -88,8 +88,15 @@ class SimCLR(Network):
         before = self.begin_step()
         batch = as_dictionary(batch)
         views = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
+        size = tf.shape(views)[0]
         images = tf.concat([views[:, 0], views[:, 1]], axis=0)
         values: dict[str, tf.Tensor] = {}
+        probe: dict[str, tf.Tensor] = {}
+        if self.supervised_head is None:
+            known, part = 0, replica_share(size)
+        else:
+            labels = labels_of(batch)
+            known, part, factor = share_labeled(labels)
         with tf.GradientTape() as tape:
             hidden = self._project(images, training=True)
             contrast = self._contrast(hidden[-1])
@@ -97,14 +104,12 @@ class SimCLR(Network):
             values["weight_decay"] = self.penalty()
             loss = contrast.loss + values["weight_decay"]
             if self.supervised_head is not None:
-                labels = tf.tile(labels_of(batch), [2])
                 logits = self.supervised_head(tf.stop_gradient(hidden[0]))
-                values["supervised_loss"] = supervised_loss(labels, logits)
-                values["supervised_acc"] = accuracy(labels, logits)
-                loss += values["supervised_loss"]
-            share = loss * replica_share(tf.shape(views)[0])
+                probe = supervised(tf.tile(labels, [2]), logits)
+                loss += probe["supervised_loss"] * factor
+            share = loss * part
         values["total_loss"] = loss
-        return self.end_step(before, tape, share, values, tf.shape(views)[0])
+        return self.end_step(before, tape, share, (values, size), (probe, known))
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
@@ -123,7 +128,7 @@ class SimCLR(Network):
         contrast = self._contrast(self._project(images, training=False)[-1])
         self._test_steps.update_state(1.0)
         values = dict(zip(_CONTRAST, contrast))
-        results = record(self.test_metrics, values, tf.shape(views)[0])
+        results = record(self.test_metrics, (values, tf.shape(views)[0]))
         if self.supervised_head is not None and {"images", "label"} <= batch.keys():
             results.update(super().test_step(batch))
         return results

@@ -115,8 +115,7 @@ class Stepping(tf.keras.Model):
         before: list[tf.Tensor],
         tape: tf.GradientTape,
         share: tf.Tensor,
-        values: dict[str, tf.Tensor],
-        size: tf.Tensor,
+        *measured: tuple[dict[str, tf.Tensor], tf.Tensor],
     ) -> dict[str, tf.Tensor]:
         """Takes one optimizer step, and returns what the step returns.
 
@@ -125,8 +124,8 @@ class Stepping(tf.keras.Model):
           tape: recorded the loss.
           share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
             gradients over replicas.
-          values: of `train_metrics`, `total_loss` among them.
-          size: images of this replica.
+          *measured: values of `train_metrics`, the `total_loss` among the first, and over how many
+            images of this replica they are means.
         """
         variables, optimizer, scale = self.trainable_variables, self.optimizer, None
         if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
@@ -138,8 +137,8 @@ class Stepping(tf.keras.Model):
         optimizer.apply_gradients(zip(gradients, variables))
         counts, counted = None, dict[str, Any]()
         if self._guard is not None:
-            counts, counted = self._guard.settle(before, values["total_loss"])
-        results = {**record(self.train_metrics, values, size, counts), **counted}
+            counts, counted = self._guard.settle(before, measured[0][0]["total_loss"])
+        results = {**record(self.train_metrics, *measured, counts=counts), **counted}
         if self._told is not None:
             results["stop"] = greatest_of_replicas(self._told())
         return results

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from simclr_tf import data, files
-from simclr_tf.checkpoints import find_weights, numbered, restore_parts
+from simclr_tf.checkpoints import Description, find_weights, numbered, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs.folder import (
@@ -20,10 +20,12 @@ from simclr_tf.runs.folder import (
     choose_model_dir,
     planned_steps,
     stored_config,
+    stored_network,
     writing,
 )
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.initial_weights import open_weights, step_of
+from simclr_tf.runs.labels import labeled_only, numbered_as_trained
 from simclr_tf.runs.networks import build_classifier, build_simclr
 from simclr_tf.runs.plan import check_divisible
 from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
@@ -35,7 +37,8 @@ SECONDS_BETWEEN_LOOKS = 5.0
 def evaluate_trained(run: PreparedRun, model: Network, *, step: int) -> dict[str, float]:
     """Evaluates the network of a run that has just been trained to `step`, on the run's devices."""
     writes = run.workers.is_chief
-    return _evaluate(run.config, run.dataset, run.strategy, model, step=step, writes=writes)
+    dataset = run.dataset.labeled()
+    return _evaluate(run.config, dataset, run.strategy, model, step=step, writes=writes)
 
 
 def evaluate_checkpoint(config: Config) -> dict[str, float]:
@@ -56,8 +59,9 @@ def evaluate_checkpoint(config: Config) -> dict[str, float]:
     if "ft_proj_selector" not in config.given:
         config = config.replace(ft_proj_selector=weights.description.projection_selector)
     config = choose_model_dir(config)
-    dataset, strategy = _open(config)
-    model = _build(build_classifier, config, dataset, strategy)
+    setting = f"`checkpoint={config.task.checkpoint}`"
+    dataset, strategy = _open(config, weights.description, setting)
+    model = _build(build_classifier, config, weights.description.num_classes, strategy)
     partial = config.task.allow_partial_checkpoint
     print(restore_parts(model.parts, weights, allow_partial=partial))
     with dataset.report_bad_images(config.task.model_dir):
@@ -73,26 +77,26 @@ def follow_run(config: Config) -> None:
       UserError: `model_dir` holds no run, or a setting contradicts it.
     """
     folder = config.task.model_dir
-    stored = stored_config(folder)
-    if stored is None:
+    stored, network = stored_config(folder), stored_network(folder)
+    if stored is None or network is None:
         raise SettingError(
             "model_dir",
             folder,
-            "holds no run (no config.json)",
+            f"holds no run (no {'config' if stored is None else 'simclr'}.json)",
             "start one, or give the folder that training printed",
         )
     config = adopt_run(config, stored)
-    dataset, strategy = _open(config)
-    if config.task.pretraining and not config.loss.lineareval_while_pretraining:
+    if network.num_classes is None:
         raise SettingError(
             "model_dir",
             folder,
             "was pre-trained without a linear probe",
             f"measure its features with `mode=probe` `checkpoint={folder}`",
         )
+    dataset, strategy = _open(config, network, f"`model_dir={folder}`")
     last = planned_steps(config, dataset)
     build = build_simclr if config.task.pretraining else build_classifier
-    model = _build(build, config, dataset, strategy)
+    model = _build(build, config, network.num_classes, strategy)
     with dataset.report_bad_images(folder):
         for step in _new_steps(folder):
             try:
@@ -118,8 +122,15 @@ def _new_steps(folder: str) -> Iterator[int]:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
+def _open(
+    config: Config, network: Description, setting: str
+) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     """Opens what evaluation needs, and nothing else.
+
+    Args:
+      config: what was asked.
+      network: that is evaluated; the data set's classes get its numbers.
+      setting: that named it, for errors.
 
     Raises:
       UserError: it cannot be had.
@@ -130,20 +141,23 @@ def _open(config: Config) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
     dataset = open_dataset(config.data)
     dataset.check_split(config.data.eval_split, field="eval_split")
-    dataset.check_labels(config.data.eval_split)
+    dataset, notes = labeled_only(dataset, {"eval_split": config.data.eval_split})
+    dataset, more = numbered_as_trained(dataset, network, setting)
+    for note in notes + more:
+        print(note)
     return dataset, strategy
 
 
 def _build(
     build: Callable[[Config, int], Network],
     config: Config,
-    dataset: data.ImageDataset,
+    num_classes: int | None,
     strategy: tf.distribute.Strategy,
 ) -> Network:
-    """Returns the network with a classifier of the data set's classes."""
-    assert dataset.num_classes is not None  # checked with the labels
+    """Returns the network with its classifier."""
+    assert num_classes is not None  # those without were told apart before
     with strategy.scope():
-        model = build(config, dataset.num_classes)
+        model = build(config, num_classes)
         model.compile()
     return model
 
@@ -193,7 +207,7 @@ def _evaluate(
         raise SettingError(
             "eval_split",
             split,
-            f": none of the {examples:,} files can be read",
+            f": none of the {examples:,} images has a label and can be read",
             "give another split or data set",
         )
     result = {name: float(value) for name, value in metrics.items()}

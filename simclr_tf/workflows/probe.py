@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from simclr_tf import data, files
 from simclr_tf.checkpoints import restore_parts
 from simclr_tf.config import Config
+from simclr_tf.errors import SettingError
 from simclr_tf.evaluation import (
     balanced_subset,
     extract_features,
@@ -17,6 +19,7 @@ from simclr_tf.evaluation import (
 )
 from simclr_tf.runs.folder import check_writable, writing
 from simclr_tf.runs.initial_weights import open_weights
+from simclr_tf.runs.labels import labeled_only
 from simclr_tf.runs.preparation import open_dataset, open_devices
 from simclr_tf.training.build import build_plain
 
@@ -54,13 +57,10 @@ def probe(config: Config) -> dict[str, float]:
         partial = config.task.allow_partial_checkpoint
         origin = restore_parts({"encoder": encoder}, weights, allow_partial=partial)
     print(f"probing on {config.data.dataset}: {origin}", flush=True)
-    settings = {
-        "batch_size": config.evaluation.eval_batch_size,
-        "image_size": config.data.image_size,
-    }
     with dataset.report_bad_images(config.task.model_dir):
-        train = extract_features(encoder, dataset, split=config.data.train_split, **settings)
-        test = extract_features(encoder, dataset, split=config.data.eval_split, **settings)
+        train = _examples(encoder, dataset, config, "train_split")
+        test = _examples(encoder, dataset, config, "eval_split")
+    _check_two_classes(train[1], config.data.train_split)
     result = {"knn": knn_accuracy(*train, *test)}
     print(f"  kNN (k 200, T 0.1), {len(train[1]):,} labels: {result['knn']:.2%}", flush=True)
     for fraction in config.evaluation.label_fractions:
@@ -76,9 +76,50 @@ def _open_labeled(config: Config) -> data.ImageDataset:
     dataset = open_dataset(config.data)
     dataset.check_split(config.data.train_split, field="train_split")
     dataset.check_split(config.data.eval_split, field="eval_split")
-    for split in (config.data.train_split, config.data.eval_split):
-        dataset.check_labels(split)
+    asked = config.data
+    dataset, notes = labeled_only(
+        dataset, {"train_split": asked.train_split, "eval_split": asked.eval_split}
+    )
+    for note in notes:
+        print(note)
     return dataset
+
+
+def _check_two_classes(labels: np.ndarray, split: str) -> None:
+    """Raises SettingError for one. What TFDS holds, and which files are bad, is known by now."""
+    if len(np.unique(labels)) < 2:
+        raise SettingError(
+            "train_split",
+            split,
+            ": all images that have a label and can be read are of one class",
+            "give images of another, too",
+        )
+
+
+def _examples(
+    encoder: tf.keras.Model, dataset: data.ImageDataset, config: Config, field: str
+) -> Examples:
+    """Returns features and labels of the split that `field` names. Raises SettingError for none."""
+    split = getattr(config.data, field)
+    features, labels = extract_features(
+        encoder,
+        dataset,
+        split=split,
+        batch_size=config.evaluation.eval_batch_size,
+        image_size=config.data.image_size,
+    )
+    labeled = labels >= 0
+    if not labeled.any():
+        raise SettingError(field, split, ": no image of it has a label", "give another split")
+    broken = int(np.sum(~np.isfinite(features).all(axis=1)))
+    if broken:
+        raise SettingError(
+            "checkpoint",
+            config.task.checkpoint or None,
+            f": features of {broken:,} of {len(features):,} images of {split} are no numbers",
+            "its training has diverged; give a checkpoint of an earlier step",
+        )
+    return features[labeled], labels[labeled]
 
 
 def _measure_fraction(train: Examples, test: Examples, fraction: float, *, seed: int) -> float:

@@ -76,12 +76,27 @@ class MadeFiles(_Made):
         return [np.full((4, 6, 1), i, np.uint8) for i in range(37)]
 
 
+class MadePartly(_Made):
+    """12 images with a label, 40 without, as stl10's `unlabelled`; and three of one class."""
+
+    SHAPE = (8, 8, 3)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        labels = {"train": [i % 4 for i in range(12)], "unlabelled": [-1] * 40, "same": [2] * 3}
+        return {split: self._labeled(numbers) for split, numbers in labels.items()}
+
+    def _labeled(self, labels: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, label in enumerate(labels):
+            image = np.full(self.SHAPE, 20 * (label + 1) + index, np.uint8)
+            yield index, {"image": image, "label": label}
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the made data sets and `digits`, prepared."""
     folder = tmp_path_factory.mktemp("tfds")
     tfds.disable_progress_bar()
-    for builder in (MadeVaried, MadeVariedGray):
+    for builder in (MadeVaried, MadeVariedGray, MadePartly):
         builder(data_dir=str(folder)).download_and_prepare()
     MadeFiles(data_dir=str(folder)).download_and_prepare(
         download_config=tfds.download.DownloadConfig(num_shards=NUM_FILES)

@@ -61,6 +61,44 @@ def test_attributes(load_made):
     assert files.splits == {"train": 37}
 
 
+def test_labels_are_looked_for(load_made):
+    """Two labels tell that there are some; a split without is read to its end, or to 1,000."""
+    dataset = load_made("made_partly")
+    labeled, bare = dataset.sample_labels("train+unlabelled")
+    assert (labeled.part, labeled.total, len(set(labeled.labels))) == ("train", 12, 2)
+    assert 2 <= len(labeled.labels) < 12
+    assert (bare.part, bare.whole, set(bare.labels), len(bare.labels)) == (
+        *("unlabelled", True, {-1}, 40),
+    )
+    assert bare.describe() == "none of the 40 images of unlabelled has a label"
+    assert [sample.part for sample in dataset.sample_labels("all")] == list(dataset.splits)
+    for split in ("train", "train+unlabelled", "unlabelled[:3]+same+train[:9]"):
+        dataset.check_labels(split, classes=2)
+    for split, classes, reason in [
+        ("unlabelled", 1, "none of the 40 images has a class label"),
+        ("same", 2, "all labels are of one class, 2,"),
+        ("unlabelled+same", 2, "all labels are of one class, 2,"),
+    ]:
+        with pytest.raises(SettingError, match=f"eval_split={split.replace('+', '.')}`: {reason}"):
+            dataset.check_labels(split, field="eval_split", classes=classes)
+    dataset.check_labels("same", classes=1)
+
+
+def test_classes_get_the_numbers_that_a_network_gave_them(load_made):
+    dataset = load_made("made_partly")
+    names = [str(number) for number in (7, *range(39, 7, -1), *range(7))]
+    other = dataset.labels_as(names)
+    assert other.class_names == names
+    for split in ("train", "unlabelled"):
+        labels = [
+            [int(e["label"]) for e in d.read(split, shard=(1, 0), by_file=False, file_seed=None)]
+            for d in (dataset, other)
+        ]
+        expected = [names.index(str(label)) if label >= 0 else -1 for label in labels[0]]
+        assert labels[1] == expected != [], split
+    assert set(labels[1]) == {-1}
+
+
 @pytest.mark.parametrize(
     ("split", "count"),
     [("train", 1442), ("test", 355), ("train+test", 1797), ("all", 1797), ("train[:10%]", 144),

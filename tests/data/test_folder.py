@@ -161,8 +161,9 @@ def test_labels_from_folders(pictures):
     np.testing.assert_array_equal(rows[:, 1], rows[:, 0] % 2)
     assert set(train(load(pictures), 5)[:, 1]) == {-1}
     draw(pictures / "0.png", 3)
-    with pytest.raises(SettingError, match="`folder_labels=folders`: 0.png has no label, 1 of 41"):
-        load(pictures, "folders").check_labels("all")
+    shown = train(load(pictures, "folders"), 6, global_batch_size=7)
+    assert [label for color, label in shown if color == 3].count(-1) == 1
+    assert list(shown[:, 1]).count(-1) == 1
 
 
 def test_no_labels(pictures, tmp_path):
@@ -182,11 +183,71 @@ def test_labels_from_csv(pictures, tmp_path):
     dataset.check_labels("all")
     shown = train(dataset, 5)
     np.testing.assert_array_equal(shown[:, 1], shown[:, 0] % 3)
-    file.write_text("path,label\n" + "\n".join(rows[1:]))
-    with pytest.raises(
-        SettingError, match="labels.csv`: even/00.PNG has no label, 1 of 40 .*add a row"
-    ):
-        load(pictures, file).check_labels("all")
+
+
+@pytest.fixture
+def partly(pictures, tmp_path):
+    """The pictures with labels for every third of them: 14 of 40, of the classes "0" and "1"."""
+    paths = sorted(path.relative_to(pictures) for path in pictures.rglob("*.*"))
+    rows = [f"{path},{int(path.stem) % 2}\n" for path in paths if int(path.stem) % 3 == 0]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+    return load(pictures, tmp_path / "labels.csv")
+
+
+def test_what_has_a_label_keeps_its_split_and_order(partly):
+    labeled = partly.labeled()
+    for split in ("train", "validation", "all", "train[:50%]", "train[20:]+validation"):
+        (sample,) = partly.sample_labels(split)
+        assert (len(sample.labels), sample.whole) == (partly.num_examples(split), True)
+        count = int(np.sum(sample.labels >= 0))
+        assert labeled.num_examples(split) == count < len(sample.labels)
+        assert sample.describe() == f"{count} of the {sample.total} images of {split} have a label"
+        everything = [color for b in evaluate(partly, split=split) for color in colors(b["image"] * 255)[b["weight"] > 0]]  # fmt: skip # noqa: E501
+        some = [color for b in evaluate(labeled, split=split) for color in colors(b["image"] * 255)[b["weight"] > 0]]  # fmt: skip # noqa: E501
+        assert some == [color for color in everything if color % 3 == 0]
+        (sample,) = labeled.sample_labels(split)
+        assert sample.describe() == ""
+    assert partly.num_examples("all") == COUNT
+
+
+def test_what_has_a_label_resumes_and_is_shared_by_hosts(partly):
+    labeled = partly.labeled()
+    whole = train(labeled, 7, global_batch_size=4)
+    assert sorted(whole[:14, 0]) == list(range(0, COUNT, 3))
+    np.testing.assert_array_equal(whole[:, 1], whole[:, 0] % 2)
+    for step in (2, 5):  # within the first epoch and the second
+        resumed = train(labeled, 7 - step, global_batch_size=4, start_step=step)
+        np.testing.assert_array_equal(resumed, whole[4 * step :])
+    hosts = [
+        train(labeled, 7, tf.distribute.InputContext(2, i, 2), global_batch_size=2)
+        for i in range(2)
+    ]
+    assert sorted(np.concatenate(hosts)[:, 0]) == list(range(0, COUNT, 3))
+
+
+def test_too_few_labels(pictures, partly, tmp_path):
+    partly.check_labels("all", classes=2)
+    file = tmp_path / "labels.csv"
+    file.write_text("path,label\neven/00.PNG,0\n")
+    with pytest.raises(SettingError, match="of one class, 0, and .*; add rows to the CSV file"):
+        load(pictures, file).check_labels("all", classes=2)
+    load(pictures, file).check_labels("all", classes=1)
+    held_out = partly.num_examples("validation")
+    split = "train" if load(pictures, file).labeled().splits["train"] == 0 else "validation"
+    error = f"^`eval_split={split}`: none of the {held_out} images has a class label; add rows"
+    with pytest.raises(SettingError, match=error):
+        load(pictures, file).check_labels(split, field="eval_split")
+
+
+def test_classes_get_the_numbers_that_a_network_gave_them(partly):
+    other = partly.labels_as(["x", "1", "0"])
+    assert (other.class_names, other.num_classes) == (["x", "1", "0"], 3)
+    rows = train(other, 5)
+    expected = np.where(rows[:, 0] % 3 == 0, 2 - rows[:, 0] % 2, -1)
+    np.testing.assert_array_equal(rows[:, 1], expected)
+    assert partly.class_names == ["0", "1"]
+    with pytest.raises(ValueError, match="has classes beside 0, x"):
+        partly.labels_as(["0", "x"])
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,52 @@ def test_labels_change_nothing_without_a_head_and_may_be_missing() -> None:
         assert step(simclr(), batch) == expected
 
 
+def test_images_without_a_label_count_for_nothing() -> None:
+    """Neither in the probe's loss and accuracy, nor in its gradient, nor in top-1 and top-5."""
+    images, some = tf.constant(IMAGES), np.array([0, -1, 2, -1, -1, 1])
+    model = simclr(3)
+    head = model.supervised_head.dense
+    before = [v.numpy().astype(np.float64) for v in (head.kernel, head.bias)]
+    seeds = position_seeds(0, tf.range(6, dtype=tf.int64))
+    views = VIEWS(images, seeds)
+    rows = np.concatenate([views[:, 0], views[:, 1]])
+    features = model.encoder(tf.constant(rows), training=True).numpy().astype(np.float64)
+    contrast = step(simclr(), {"views": views})
+    values = step(model, {"views": views, "label": tf.constant(some)})
+    labels = np.concatenate([some, some])
+    known = labels >= 0
+    logits = features @ before[0] + before[1]
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    odds /= odds.sum(1, keepdims=True)
+    loss = -np.log(odds[known, labels[known]]).mean()
+    assert values["supervised_loss"] == pytest.approx(loss, rel=1e-5)
+    accuracy = np.mean(logits.argmax(1)[known] == labels[known])
+    assert values["supervised_acc"] == pytest.approx(accuracy)
+    for name in ("contrast_loss", "contrast_acc"):
+        assert values[name] == pytest.approx(contrast[name], rel=1e-6)
+    assert values["total_loss"] == pytest.approx(contrast["total_loss"] + loss, rel=1e-5)
+    error = (odds - np.eye(3)[labels]) * known[:, np.newaxis] / known.sum()
+    np.testing.assert_allclose(head.bias, before[1] - 0.1 * error.sum(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        head.kernel, before[0] - 0.1 * features.T @ error, rtol=1e-4, atol=1e-6
+    )
+    measured = model.evaluate(IMAGES, some, batch_size=6, verbose=0, return_dict=True)
+    logits = model.supervised_head(model.encoder(IMAGES / 255.0, training=False)).numpy()
+    top_1 = np.mean(logits.argmax(1)[known[:6]] == some[known[:6]])
+    assert measured["eval/label_top_1_accuracy"] == pytest.approx(top_1)
+    assert measured["eval/label_top_5_accuracy"] == 1
+
+
+def test_a_batch_without_any_label_leaves_the_head_as_it_is() -> None:
+    for model in (simclr(3), classifier(train_after_block=4)):
+        before = [w.copy() for w in model.supervised_head.get_weights()]
+        values = step(model, (tf.constant(IMAGES), tf.fill([6], -1)))
+        assert values["supervised_loss"] == values["supervised_acc"] == 0
+        assert np.isfinite(values["total_loss"])
+        for old, new in zip(before, model.supervised_head.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
 def test_floats_lie_in_the_range_that_the_views_were_told() -> None:
     expected = step(simclr(), tf.constant(IMAGES))
     assert step(simclr(), tf.constant(IMAGES, tf.float32)) == expected

@@ -20,6 +20,7 @@ rng = np.random.default_rng(0)
 # Batches of 6 images and one of 5, which the replicas share as 3 and 3, and 3 and 2.
 IMAGES = rng.integers(0, 256, (17, 16, 16, 3), np.uint8)
 LABELS = rng.integers(0, 4, 17)
+LABELS[[0, 1, 8, 15, 16]] = -1  # without a label: 2 of one replica's 3, 1, and all of the last 2
 
 
 def make() -> SimCLR:
