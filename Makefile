@@ -20,7 +20,7 @@ lint: $(VENV)/.test
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
-	  sys.exit(0 if (3, 10) <= v <= (3, 13) else "simclr_tf needs Python 3.10 to 3.13, this is %d.%d;" \
+	  sys.exit(0 if (3, 11) <= v <= (3, 13) else "simclr_tf needs Python 3.11 to 3.13, this is %d.%d;" \
 	  " name another: make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
 

@@ -1,7 +1,7 @@
 """The one place that knows which TensorFlow line is installed.
 
-Python 3.10-3.11 runs TensorFlow 2.15, the last line tensorflow-addons supports; Python 3.12 and
-newer runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
+Python 3.11 runs TensorFlow 2.15, the last line tensorflow-addons supports; Python 3.12 and newer
+runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
 """
 
 from __future__ import annotations
@@ -153,6 +153,12 @@ def _without_notes(starts: tuple[str, ...] = _NOTES) -> Iterator[None]:
                 for line in lines.read().decode(errors="replace").splitlines(keepends=True)
                 if not line.startswith(starts)
             )
+
+
+def keras_metadata() -> Any:
+    """Returns an empty message of the kind that Keras writes beside a SavedModel."""
+    package = "tf_keras" if _tensorflow_version() >= (2, 16) else "keras"
+    return importlib.import_module(f"{package}.protobuf.saved_metadata_pb2").SavedMetadata()
 
 
 def keras_cv() -> ModuleType:

@@ -26,6 +26,7 @@ class Task:
     model_dir: str
     checkpoint: str | None
     allow_partial_checkpoint: bool
+    trust_checkpoint: bool
     seed: int
 
     @property

@@ -10,7 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.paths import is_remote
+from simclr_tf.errors import SettingError
+from simclr_tf.paths import is_remote, scheme_of
 
 
 def join(*parts: str) -> str:
@@ -27,6 +28,26 @@ def parent(path: str) -> str:
 def renames_folders(path: str) -> bool:
     """Says whether a folder there is renamed at once. gs:// and the like know files only."""
     return not is_remote(path)
+
+
+def check_reachable(field: str, value: str, path: str | None = None) -> None:
+    """Raises SettingError if TensorFlow has no file system for a path such as s3://bucket/folder.
+
+    Args:
+      field: the setting that names the path.
+      value: its value.
+      path: the path in it, where it is not the whole.
+    """
+    scheme = scheme_of(value if path is None else path)
+    known = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
+    if scheme and scheme not in known:
+        others = ", ".join(f"{name}://" for name in known)
+        raise SettingError(
+            field,
+            value,
+            f"is on {scheme}://, which TensorFlow {tf.__version__} on this machine cannot reach",
+            f"give a path on a disk of this machine, or on one of {others}",
+        )
 
 
 def write_text(path: str, text: str) -> None:

@@ -135,6 +135,13 @@ GROUPS = (
                 identity=False,
             ),
             Flag(
+                "trust_checkpoint",
+                False,
+                "Whether --checkpoint may be a SavedModel with operations that could use files, "
+                "network or Python once it is loaded.",
+                identity=False,
+            ),
+            Flag(
                 "seed",
                 0,
                 "Seed of initial weights, data order and augmentation.",
@@ -274,7 +281,7 @@ GROUPS = (
             Flag(
                 "optimizer",
                 "lars",
-                "Optimizer to use. lamb needs tensorflow-addons (Python 3.10 or 3.11).",
+                "Optimizer to use. lamb needs tensorflow-addons (Python 3.11).",
                 bounds.OPTIMIZERS,
             ),
             Flag(

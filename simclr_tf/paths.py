@@ -21,7 +21,8 @@ from typing import Any
 
 from simclr_tf.errors import SettingError, UserError
 
-_REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
+# What TensorFlow takes for a scheme.
+_REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9.]*)://(.*)", re.DOTALL)
 # In a pattern these match something else than themselves; * and ? match themselves, too.
 _PATTERN = re.compile(r"[\[\\]")
 _LINK = "linked"
@@ -35,29 +36,32 @@ class PathIn:
     prefix: str = ""
     words: tuple[str, ...] = ()
 
-    def holds(self, value: Any) -> bool:
-        """Says whether there is a path in `value`."""
-        return self._path_of(value) is not None
-
-    def map(self, function: Callable[[str], str], value: Any) -> Any:
-        """Returns `value` with what `function` makes of the path in it; as it is without one."""
-        path = self._path_of(value)
-        return value if path is None else self.prefix + function(path)
-
-    def same(self, first: Any, second: Any) -> bool:
-        """Says whether two values hold paths of one place."""
-        one, other = self._path_of(first), self._path_of(second)
-        return one is not None and other is not None and same_place(one, other)
-
-    def _path_of(self, value: Any) -> str | None:
+    def path_of(self, value: Any) -> str | None:
+        """Returns the path in `value`, None where there is none."""
         if not isinstance(value, str) or value in self.words:
             return None
         return value.removeprefix(self.prefix) if value.startswith(self.prefix) else None
 
+    def map(self, function: Callable[[str], str], value: Any) -> Any:
+        """Returns `value` with what `function` makes of the path in it; as it is without one."""
+        path = self.path_of(value)
+        return value if path is None else self.prefix + function(path)
+
+    def same(self, first: Any, second: Any) -> bool:
+        """Says whether two values hold paths of one place."""
+        one, other = self.path_of(first), self.path_of(second)
+        return one is not None and other is not None and same_place(one, other)
+
 
 def is_remote(path: str) -> bool:
     """Says whether a path has a scheme, as in `gs://`."""
-    return _REMOTE.fullmatch(path) is not None
+    return bool(scheme_of(path))
+
+
+def scheme_of(path: str) -> str:
+    """Returns `gs` of `gs://bucket`, "" where there is none."""
+    remote = _REMOTE.fullmatch(path)
+    return remote[1] if remote else ""
 
 
 def clean(path: str, field: str | None = None, *, prefix: str = "") -> str:
@@ -75,8 +79,8 @@ def clean(path: str, field: str | None = None, *, prefix: str = "") -> str:
     _check(path, expanded, field, prefix)
     remote = _REMOTE.fullmatch(path)
     if remote:
-        scheme, rest = remote[1], re.sub("/+", "/", remote[2])
-        return scheme + (rest.rstrip("/") or rest)
+        rest = re.sub("/+", "/", remote[2])
+        return f"{remote[1]}://{rest.rstrip('/') or rest}"
     plain = _normalize(expanded)
     if ".." in expanded.split("/") and os.path.realpath(plain) != os.path.realpath(expanded):
         plain = os.path.realpath(expanded)  # .. leads up from where a link points

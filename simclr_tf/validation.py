@@ -48,10 +48,9 @@ def _check_task(config: Config) -> None:
             "is for your own pictures",
             f"add `dataset=folder:/PATH`, or remove it ({config.data.dataset} brings its labels)",
         )
-    if task.allow_partial_checkpoint and not task.checkpoint:
-        raise SettingError(
-            "allow_partial_checkpoint", None, "does nothing without `checkpoint`", "add it"
-        )
+    for name in ("allow_partial_checkpoint", "trust_checkpoint"):
+        if getattr(task, name) and not task.checkpoint:
+            raise SettingError(name, None, "does nothing without `checkpoint`", "add it")
     if task.mode == "eval" and not (task.model_dir or task.checkpoint):
         raise SettingError(
             "mode",

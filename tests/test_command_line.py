@@ -133,6 +133,7 @@ BAD_FLAGS = {
     "--format=onnx": "--mode=export",
     "--mode=export --checkpoint=x --allow_partial_checkpoint": "--allow_partial_checkpoint",
     "--mode=export --checkpoint=x --format=keras": "saved_model",
+    "--trust_checkpoint": "--trust_checkpoint does nothing without --checkpoint",
     "--mode=export --checkpoint=x --format=tflite --export_precision=bfloat16": "for SavedModels",
     "--mode=train_then_eval --nolineareval_while_pretraining": "--mode=probe",
     "--learning_rate=nan": "--learning_rate",

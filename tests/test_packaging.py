@@ -49,10 +49,22 @@ def test_with_the_pins_of_requirements(wheel) -> None:
     installed = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist")}
     pinned = read_pins("requirements.txt")
     assert len(pinned) > 10
-    extra = {f'{line}; extra == "onnx"' for line in read_pins("requirements-onnx.txt")}
-    assert len(extra) == 3
-    assert installed == pinned | extra
-    assert metadata.get_all("Provides-Extra") == ["onnx"]
+    extras = {"onnx": 4, "gpu": 2}
+    for extra, count in extras.items():
+        lines = read_pins(f"requirements-{extra}.txt")
+        assert len(lines) == count
+        marked = (line + (" and" if ";" in line else ";") for line in lines)
+        pinned |= {f'{line} extra == "{extra}"' for line in marked}
+    assert installed == pinned
+    assert set(metadata.get_all("Provides-Extra")) == set(extras)
+    assert Requirement(f"python{metadata['Requires-Python']}").specifier == ">=3.11,<3.14"
+
+
+def test_cuda_is_of_the_same_tensorflow() -> None:
+    plain = {line for line in read_pins("requirements.txt") if line.startswith("tensorflow==")}
+    assert len(plain) == 2
+    cuda = read_pins("requirements-gpu.txt")
+    assert cuda == {line.replace("tensorflow==", "tensorflow[and-cuda]==") for line in plain}
 
 
 def read_pins(name: str) -> set[str]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.checkpoints import find_weights
+from simclr_tf.errors import SettingError
 
 ROOT = Path(__file__).parents[1]
 
@@ -108,6 +109,38 @@ def test_no_code_takes_a_users_path_for_a_local_one() -> None:
 )
 def test_parent(path: str, folder: str) -> None:
     assert files.parent(path) == folder
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--model_dir=s3://bucket/run",
+        "--checkpoint=s3://bucket/run",
+        "--data_dir=s3://bucket/tfds",
+        "--dataset=folder:s3://bucket/pictures",
+        "--dataset=folder:. --folder_labels=s3://bucket/labels.csv",
+        "--mode=eval --model_dir=s3://bucket/run",
+        "--mode=export --checkpoint=s3://bucket/run",
+        "--mode=show_views --model_dir=s3://bucket/run",
+    ],
+)
+def test_what_tensorflow_cannot_reach_is_one_line(
+    flags, run, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*flags.split()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    flag = flags.split()[-1]
+    assert lines[-1].startswith(f"error: {flag} is on s3://, which TensorFlow {tf.__version__} on ")
+    assert "give a path on a disk of this machine, or on one of file://, gs://, ram://" in lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_schemes_that_are_reached() -> None:
+    for path in ("a/b", "/a", "gs://b/c", "ram://b", "file:///a", "odd name://b", "a/b://c", ""):
+        files.check_reachable("model_dir", path)
+    with pytest.raises(SettingError, match="`dataset=folder:hdfs://a` is on hdfs://"):
+        files.check_reachable("dataset", "folder:hdfs://a", "hdfs://a")
 
 
 @pytest.mark.smoke

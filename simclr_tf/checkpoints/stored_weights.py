@@ -27,6 +27,7 @@ from simclr_tf.checkpoints.reader import (
     object_graph,
     open_reader,
 )
+from simclr_tf.checkpoints.trust import check_harmless
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.paths import clean
 
@@ -58,17 +59,20 @@ class StoredWeights:
     kind: str = "simclr_tf"
 
 
-def find_weights(path: str) -> StoredWeights:
+def find_weights(path: str, *, trust_checkpoint: bool = False) -> StoredWeights:
     """Finds the weights that a setting `checkpoint` names.
 
     Args:
       path: a SavedModel folder, a folder of SavedModel versions, a checkpoint path
         (`.../ckpt-100`) or a folder of checkpoints, such as a run's model_dir.
+      trust_checkpoint: whether a SavedModel may hold operations that could do more than compute.
 
     Raises:
-      UserError: nothing is there, it cannot be read, or it is of no known network.
+      UserError: nothing is there, it cannot be read or trusted, or is of no known network.
     """
     prefix, folder = _locate(clean(path, "checkpoint"))
+    if not trust_checkpoint:
+        check_harmless(path, prefix)
     reader = open_reader(prefix)
     description_file = files.join(folder, FILE_NAME)
     try:

@@ -67,6 +67,8 @@ def convert(
     """
     file, output = clean(file, "input"), clean(output, "output")
     _check_settings(mean, std, image_size, epsilon)
+    files.check_reachable("input", file)
+    files.check_reachable("output", output)
     if tf.io.gfile.exists(output):
         raise SettingError("output", output, "exists", "give a new folder")
     label = f"`input={file}`"

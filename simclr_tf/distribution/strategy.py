@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from simclr_tf.distribution import gpus
 from simclr_tf.distribution.tpu import connect_to_tpu
 from simclr_tf.distribution.workers import EXAMPLE, Workers, join_workers
 from simclr_tf.errors import SettingError
@@ -41,6 +42,8 @@ def choose_strategy(
     """
     if name == "tpu":
         return connect_to_tpu(tpu_name or master, tpu_zone, gcp_project)
+    gpus.grow_memory()
+    gpus.warn_of_unusable()
     workers = None if alone else Workers.from_environment()
     if alone and name == "multi_worker":
         name = "auto"
@@ -54,11 +57,11 @@ def choose_strategy(
         return join_workers(workers)
     if num_virtual_devices > 1:
         _split_cpu(num_virtual_devices)
-    gpus = tf.config.list_logical_devices("GPU")
-    devices = gpus or tf.config.list_logical_devices("CPU")
+    accelerators = tf.config.list_logical_devices("GPU")
+    devices = accelerators or tf.config.list_logical_devices("CPU")
     if name == "mirrored" or (name == "auto" and len(devices) > 1):
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if accelerators else "/cpu:0")
 
 
 def _split_cpu(count: int) -> None:

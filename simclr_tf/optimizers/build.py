@@ -92,7 +92,7 @@ def _lamb(
         raise SettingError(
             "optimizer",
             "lamb",
-            "comes from tensorflow-addons, which needs Python 3.10 or 3.11",
+            "comes from tensorflow-addons, which needs Python 3.11",
             "use one of those, or `optimizer=lars`",
         )
     from simclr_tf.optimizers import addons_optimizers

@@ -25,7 +25,7 @@ def open_weights(config: Config) -> tuple[Config, StoredWeights | None]:
     """
     if not config.task.checkpoint:
         return config, None
-    weights = find_weights(config.task.checkpoint)
+    weights = find_weights(config.task.checkpoint, trust_checkpoint=config.task.trust_checkpoint)
     network = weights.description
     adopted, contradicted = adopt_network(config, network.architecture, network.image_size)
     if contradicted and not config.task.allow_partial_checkpoint:

@@ -35,7 +35,7 @@ def is_same(name: str, before: Any, now: Any, model_dir: str) -> bool:
         return False
     if _PATHS[name].same(before, now):
         return True
-    if not (_PATHS[name].holds(before) and _PATHS[name].holds(now)):
+    if None in map(_PATHS[name].path_of, (before, now)):
         return False
     noted, found = _compare(name, now, model_dir)
     same = found is not None and noted == found
@@ -52,16 +52,16 @@ def note_initial_weights(model_dir: str, weights: StoredWeights) -> None:
 
 def labels_sha256(folder_labels: str) -> str | None:
     """Returns the hash of the file that `folder_labels` names; None where it names none."""
-    if not _PATHS["folder_labels"].holds(folder_labels) or not tf.io.gfile.exists(folder_labels):
-        return None
-    return files.sha256(folder_labels)
+    path = _PATHS["folder_labels"].path_of(folder_labels)
+    return files.sha256(path) if path and tf.io.gfile.exists(path) else None
 
 
 def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
     """Returns what the run has noted of a setting's content, and what of that there is now."""
     if name == "checkpoint":
+        weights = find_weights(now, trust_checkpoint=True)  # nothing is taken from there
         note = _read(model_dir, INITIAL_WEIGHTS)
-        return note.get("index_sha256"), _index_sha256(find_weights(now))
+        return note.get("index_sha256"), _index_sha256(weights)
     note = _read(model_dir, PICTURES)
     if name == "folder_labels":
         return note.get("labels_sha256"), labels_sha256(now)

@@ -8,7 +8,7 @@ import sys
 import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from simclr_tf import stopping
+from simclr_tf import files, flag_definitions, stopping
 from simclr_tf.config import Config
 
 
@@ -21,6 +21,7 @@ def run(config: Config) -> None:
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _show_own_messages()
+    _check_reachable(config)
     began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
     # What is said while a progress bar is drawn gets a line of its own.
     with logging_redirect_tqdm([logging.getLogger("simclr_tf")]), stopping.during(began):
@@ -54,6 +55,15 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.finetune import finetune
 
         finetune(config)
+
+
+def _check_reachable(config: Config) -> None:
+    """Raises SettingError where a flag names a path that TensorFlow cannot reach here."""
+    settings = config.flat()
+    for row in flag_definitions.rows():
+        path = row.path and row.path.path_of(settings[row.name])
+        if path:
+            files.check_reachable(row.name, settings[row.name], path)
 
 
 def _show_own_messages() -> None:

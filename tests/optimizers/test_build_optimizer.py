@@ -201,7 +201,7 @@ def test_trains_a_model_with_its_own_train_step(name):
 
 @pytest.mark.skipif(HAS_ADDONS, reason="tensorflow-addons exists here")
 def test_lamb_without_addons_names_the_remedy():
-    with pytest.raises(SettingError, match="`optimizer=lamb` .*Python 3.10 or 3.11"):
+    with pytest.raises(SettingError, match="`optimizer=lamb` .*needs Python 3.11"):
         build("lamb")
 
 

@@ -33,11 +33,17 @@ case $verb in
     done ;;
 esac
 """
+# Notes its calls, and installs what `python3.11 -m venv` needs, unless there is nothing to be had.
+SUDO = r"""#!/bin/bash
+echo "$*" >>"$CLOUD/sudo"
+[[ ! -e $CLOUD/nothing ]] || { echo "E: no such archive" >&2; exit 1; }
+[[ $1 != apt-get ]] || cp "$CLOUD/python_to_install" "$CLOUD/usr/python3.11"
+"""
 CURL = r"""#!/bin/bash
 url=${!#}
 exec cat "$CLOUD/metadata/${url##*/}"
 """
-# What `python3.10 -m venv` makes: a python that notes its calls, and trains until told to stop.
+# What `python3.11 -m venv` makes: a python that notes its calls, and trains until told to stop.
 PYTHON = r"""#!/bin/bash
 if [[ $1 == -m && $2 == venv ]]; then
   mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/bin/pip"; chmod +x "$3/bin/pip"
@@ -68,7 +74,7 @@ class Cloud:
         bin_folder = folder / "bin"
         for path in (self.folder / "vm", self.folder / "metadata", bin_folder):
             path.mkdir(parents=True)
-        for name, text in {"gcloud": GCLOUD, "curl": CURL, "python3.10": PYTHON}.items():
+        for name, text in {"gcloud": GCLOUD, "curl": CURL, "python3.11": PYTHON}.items():
             (bin_folder / name).write_text(text)
             (bin_folder / name).chmod(0o755)
         shutil.copytree(ROOT / "tpu", self.checkout / "tpu")
@@ -93,6 +99,19 @@ class Cloud:
     def mark(self, name: str, text: str = "") -> None:
         """Sets a state: denied, full, broken, ssh_status, finish."""
         (self.folder / name).write_text(text)
+
+    def without_python(self) -> None:
+        """Makes the VM one of Ubuntu 22.04, without Python 3.11 or newer."""
+        usr = self.folder / "usr"
+        usr.mkdir()
+        for path in (p for folder in ("/bin", "/usr/bin") for p in Path(folder).iterdir()):
+            if not path.name.startswith("python3.") and not (usr / path.name).exists():
+                (usr / path.name).symlink_to(path)
+        bin_folder = self.folder.parent / "bin"
+        (bin_folder / "python3.11").rename(self.folder / "python_to_install")
+        (bin_folder / "sudo").write_text(SUDO)
+        (bin_folder / "sudo").chmod(0o755)
+        self.environment["PATH"] = f"{bin_folder}:{usr}"
 
     def read(self, name: str) -> str:
         """Returns a file of the cloud's, or "" if there is none."""

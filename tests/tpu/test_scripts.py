@@ -188,6 +188,31 @@ def test_setup_copies_what_is_not_committed_and_installs_twice(cloud) -> None:
     assert python[3:] == python[1:3]
 
 
+def test_setup_takes_python_from_elsewhere_where_the_image_has_an_old_one_alone(cloud) -> None:
+    cloud.node("READY")
+    cloud.without_python()
+    done = cloud.run("setup")
+    assert done.returncode == 0, done
+    assert cloud.read("sudo").splitlines() == [
+        "add-apt-repository --yes ppa:deadsnakes/ppa",
+        "apt-get install --quiet --yes python3.11 python3.11-venv",
+    ]
+    assert cloud.read("python").splitlines()[0] == "venv"
+    cloud.mark("sudo")
+    assert cloud.run("setup").returncode == 0
+    assert cloud.read("sudo") == ""
+
+
+def test_setup_says_that_there_is_no_python(cloud) -> None:
+    cloud.node("READY")
+    cloud.without_python()
+    cloud.mark("nothing")
+    done = cloud.run("setup")
+    assert done.returncode != 0
+    assert "no Python 3.11 to 3.13, nor from ppa:deadsnakes/ppa" in done.stderr
+    assert cloud.read("python") == ""
+
+
 def test_setup_outside_of_git(cloud) -> None:
     cloud.node("READY")
     shutil.rmtree(cloud.checkout / ".git")
