@@ -31,8 +31,10 @@ CASES = {
 def main() -> None:
     """Times what there is and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference_checkout", help="a checkout of google-research/simclr")
-    parser.add_argument("--lightly_python", help="a Python in which lightly is installed")
+    home = os.path.expanduser  # the shell leaves ~ alone after =
+    add = parser.add_argument
+    add("--reference_checkout", type=home, help="a checkout of google-research/simclr")
+    add("--lightly_python", type=home, help="a Python in which lightly is installed")
     parser.add_argument("--batch", type=int, default=128, help="images a batch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))

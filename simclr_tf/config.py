@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from simclr_tf import flag_definitions, help_page
+from simclr_tf import flag_definitions, help_page, paths
 from simclr_tf.architecture import Architecture, uses_cifar_stem
 from simclr_tf.errors import SettingError, UserError
 
@@ -175,8 +176,16 @@ class Config:
         return values
 
     def to_json(self) -> dict[str, Any]:
-        """Returns `flat()` as JSON reads it back: it has no tuples."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in self.flat().items()}
+        """Returns `flat()` as JSON reads it back, with no tuples, and with absolute paths.
+
+        Who goes on from another working directory means the same files, and writes the same file.
+        """
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in self.flat().items()}
+        for row in flag_definitions.rows():
+            # A model_dir that is not chosen yet is "".
+            if row.path and values[row.name]:
+                values[row.name] = row.path.map(paths.absolute, values[row.name])
+        return values
 
     def replace(self, **changes: Any) -> Config:
         """Returns a copy with other values of the settings that are named."""
@@ -208,7 +217,8 @@ def parse(arguments: Sequence[str]) -> Config:
     Raises:
       HelpWanted: help is asked for.
       flags.Error: absl's, for what is no flag or not of its type.
-      UserError: something else than a flag, or a list of something else than numbers.
+      UserError: something else than a flag, a list of something else than numbers, or what cannot
+        be a path.
     """
     values = flags.FlagValues()
     flag_definitions.define(values)
@@ -219,6 +229,10 @@ def parse(arguments: Sequence[str]) -> Config:
     names = [row.name for row in flag_definitions.rows()]
     given = frozenset(name for name in names if values[name].present)
     settings: dict[str, Any] = {name: values[name].value for name in names}
+    for row in flag_definitions.rows():
+        if row.path:
+            clean = functools.partial(paths.clean, field=row.name, prefix=row.path.prefix)
+            settings[row.name] = row.path.map(clean, settings[row.name])
     settings["model_dir"] = settings["model_dir"] or ""
     fractions: Any = settings["label_fractions"]
     try:

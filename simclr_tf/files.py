@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import re
 import uuid
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf.errors import SettingError
-
-_SCHEME = re.compile(r"([a-zA-Z][0-9a-zA-Z.]*)://")  # what TensorFlow takes for one
+from simclr_tf.paths import is_remote, scheme_of
 
 
 def join(*parts: str) -> str:
@@ -28,7 +27,7 @@ def parent(path: str) -> str:
 
 def renames_folders(path: str) -> bool:
     """Says whether a folder there is renamed at once. gs:// and the like know files only."""
-    return "://" not in path
+    return not is_remote(path)
 
 
 def check_reachable(field: str, value: str, path: str | None = None) -> None:
@@ -39,14 +38,14 @@ def check_reachable(field: str, value: str, path: str | None = None) -> None:
       value: its value.
       path: the path in it, where it is not the whole.
     """
-    scheme = _SCHEME.match(value if path is None else path)
+    scheme = scheme_of(value if path is None else path)
     known = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
-    if scheme and scheme[1] not in known:
+    if scheme and scheme not in known:
         others = ", ".join(f"{name}://" for name in known)
         raise SettingError(
             field,
             value,
-            f"is on {scheme[1]}://, which TensorFlow {tf.__version__} on this machine cannot reach",
+            f"is on {scheme}://, which TensorFlow {tf.__version__} on this machine cannot reach",
             f"give a path on a disk of this machine, or on one of {others}",
         )
 
@@ -98,6 +97,12 @@ def read_json(path: str) -> Any | None:
         return None
     with tf.io.gfile.GFile(path) as file:
         return json.loads(file.read())
+
+
+def sha256(path: str) -> str:
+    """Returns the hash of a file, as `sha256sum` prints it."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 def _as_json(value: Any) -> str:

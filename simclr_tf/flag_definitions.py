@@ -15,6 +15,7 @@ from absl import flags
 
 from simclr_tf import architecture, bounds
 from simclr_tf.bounds import Bound, OneOf, Range
+from simclr_tf.paths import PathIn
 
 _AT_LEAST_0 = Range(0.0)
 _FRACTION = Range(0.0, 1.0, below_high=True)
@@ -34,6 +35,7 @@ class Flag:
       bound: what its value, or each of its values, must be; None for what anything may be.
       identity: whether another value makes another run. False: it says how a run is executed,
         measured or kept, and may change when the run is continued.
+      path: which of its values hold a path, None for none. `config.parse` puts paths in order.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Flag:
     text: str
     bound: Bound | None = None
     identity: bool = True
+    path: PathIn | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +117,15 @@ GROUPS = (
                 "Where the run's files go. Started again with the same flags, a run there "
                 "continues. If not given, a new folder under runs/ is made.",
                 identity=False,
+                path=PathIn(),
             ),
             Flag(
                 "checkpoint",
                 None,
                 "Where weights come from: a SavedModel folder, a checkpoint path (.../ckpt-100) or "
                 "another run's model_dir; of this package or the reference release. Used unless "
-                "--model_dir already holds a checkpoint.",
+                "--model_dir already holds a checkpoint; then it may be left out, or be gone.",
+                path=PathIn(),
             ),
             Flag(
                 "allow_partial_checkpoint",
@@ -154,13 +159,21 @@ GROUPS = (
                 "Name of a TFDS image data set (cifar10, fashion_mnist, imagenet2012, ...), or "
                 "digits, which is bundled. folder:/PATH: your own pictures, in any tree of "
                 "folders.",
+                path=PathIn(prefix="folder:"),
             ),
-            Flag("data_dir", None, "Directory where dataset is stored.", identity=False),
+            Flag(
+                "data_dir",
+                None,
+                "Directory where dataset is stored.",
+                identity=False,
+                path=PathIn(),
+            ),
             Flag(
                 "folder_labels",
                 "none",
                 "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or "
                 "a CSV file with the header path,label and paths relative to /PATH.",
+                path=PathIn(words=("none", "folders")),
             ),
             Flag(
                 "on_bad_image",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simclr_tf import flag_definitions
+from simclr_tf import flag_definitions, paths
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
@@ -11,6 +11,7 @@ def check(config: Config) -> None:
     """Raises UserError for the first setting that cannot work, before data or devices are known."""
     _check_bounds(config)
     _check_length(config)
+    _check_paths(config)
     _check_task(config)
     _check_export(config)
     _check_devices(config)
@@ -67,6 +68,18 @@ def _check_task(config: Config) -> None:
             "has nothing to evaluate with `lineareval_while_pretraining=false`",
             "use `mode=train`, then `mode=probe`",
         )
+
+
+def _check_paths(config: Config) -> None:
+    for name in ("model_dir", "checkpoint"):
+        path = getattr(config.task, name)
+        if path and paths.is_remote(path) and paths.is_taken_for_a_pattern(path):
+            raise SettingError(
+                name,
+                path,
+                ": TensorFlow finds no weights on a remote file system under a name with [ or \\",
+                "give another name",
+            )
 
 
 def _check_pretraining(config: Config) -> None:

@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from simclr_tf import paths
+
 ROOT = Path(__file__).parents[1]
 CALM = ("--learning_rate=0.02", "--temperature=0.5")
 
@@ -139,7 +141,8 @@ def run_workers(count: int, *flags: str) -> list[str]:
 
 def weights(folder: Path, name: str = "") -> dict[str, np.ndarray]:
     """Returns a checkpoint's values, optimizer and step included; of the newest unless named."""
-    reader = tf.train.load_checkpoint(str(folder / name) if name else str(folder))
+    path = paths.readable(str(folder))
+    reader = tf.train.load_checkpoint(f"{path}/{name}" if name else path)
     keys = reader.get_variable_to_shape_map()
     return {
         key: reader.get_tensor(key)

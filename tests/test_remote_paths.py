@@ -17,18 +17,25 @@ ROOT = Path(__file__).parents[1]
 
 # Calls that know this machine's disk only -> where they are right all the same.
 LOCAL_ONLY = {
-    # Turns ~ into the home folder and leaves gs:// as it is.
-    "os.path.expanduser": {
-        *("data/datasets.py", "data/folder.py", "data/folder_labels.py", "data/preparation.py")
-    },
+    # What users' paths mean: paths.py asks for a scheme first.
+    **dict.fromkeys(
+        (
+            *("os.path.expanduser", "os.path.normpath", "os.path.realpath", "os.path.samefile"),
+            *("os.path.exists", "os.path.split", "os.path.basename", "os.symlink", "os.getcwd"),
+            "os.path.isabs",
+            "tempfile.mkdtemp",
+            "shutil.rmtree",
+        ),
+        {"paths.py"},
+    ),
     "os.fspath": {"data/datasets.py", "data/preparation.py"},
     # _check_can_prepare returns before these where the path holds "://".
-    "os.path.lexists": {"data/preparation.py"},
-    "os.path.dirname": {"data/preparation.py"},
-    "os.path.isdir": {"data/preparation.py", "data/folder_files.py"},
-    "os.path.join": {"data/preparation.py"},
+    "os.path.lexists": {"data/preparation.py", "paths.py"},
+    "os.path.dirname": {"data/preparation.py", "paths.py"},
+    "os.path.isdir": {"data/preparation.py", "data/folder_files.py", "paths.py"},
+    "os.path.join": {"data/preparation.py", "paths.py"},
     "os.access": {"data/preparation.py"},
-    "os.listdir": {"data/preparation.py"},
+    "os.listdir": {"data/preparation.py", "paths.py"},
     # _walk_local; _walk_remote lists what is not local.
     "os.stat": {"data/folder_files.py"},
     "os.scandir": {"data/folder_files.py"},

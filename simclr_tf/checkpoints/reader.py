@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from simclr_tf.errors import UserError, first_line
+from simclr_tf.paths import readable
 
 
 class NotFinite(UserError):
@@ -47,7 +48,7 @@ def open_reader(prefix: str) -> Any:
     with errors_naming(prefix):
         _check_footer(f"{prefix}.index")
         # Not tf.train.load_checkpoint, which takes what some file systems call a folder for one.
-        return tf.compat.v1.train.NewCheckpointReader(prefix)
+        return tf.compat.v1.train.NewCheckpointReader(readable(prefix))
 
 
 def check_whole(prefix: str) -> None:

@@ -29,6 +29,7 @@ from simclr_tf.checkpoints.reader import (
 )
 from simclr_tf.checkpoints.trust import check_harmless
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.paths import clean
 
 _log = logging.getLogger("simclr_tf")
 
@@ -69,7 +70,7 @@ def find_weights(path: str, *, trust_checkpoint: bool = False) -> StoredWeights:
     Raises:
       UserError: nothing is there, it cannot be read or trusted, or is of no known network.
     """
-    prefix, folder = _locate(path.rstrip("/"))
+    prefix, folder = _locate(clean(path, "checkpoint"))
     if not trust_checkpoint:
         check_harmless(path, prefix)
     reader = open_reader(prefix)

@@ -13,6 +13,7 @@ from typing import Any
 from simclr_tf import compat
 from simclr_tf.arguments import ArgumentParser
 from simclr_tf.errors import SettingError, UserError, print_error
+from simclr_tf.paths import clean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = convert(**given)
     except UserError as error:
         return print_error(error)
-    print(f"{done}\nuse it with --checkpoint={given['output']}")
+    print(f"{done}\nuse it with --checkpoint={clean(given['output'])}")
     return 0
 
 

@@ -30,6 +30,7 @@ from simclr_tf.convert_pytorch.pytorch_file import read_tensors
 from simclr_tf.convert_pytorch.pytorch_names import as_stored_here, map_names
 from simclr_tf.errors import SettingError, UserError, first_line
 from simclr_tf.models.normalization import EPSILON
+from simclr_tf.paths import clean
 from simclr_tf.training.build import build_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -64,6 +65,7 @@ def convert(
     Raises:
       UserError: a setting cannot be, the file cannot be read, or is of another kind of network.
     """
+    file, output = clean(file, "input"), clean(output, "output")
     _check_settings(mean, std, image_size, epsilon)
     files.check_reachable("input", file)
     files.check_reachable("output", output)
@@ -90,7 +92,7 @@ def convert(
     )
     network = build_plain(architecture, description.num_classes)
     _assign(variables_by_path(network.parts), values, label)
-    _write(output.rstrip("/"), network.parts, description, file)
+    _write(output, network.parts, description, file)
     return f"{len(values)} tensors of {file}: {_in_words(description)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simclr_tf.data.datasets import load
+from simclr_tf.data.datasets import load, short_name
 from simclr_tf.data.eval_pipeline import eval_input_fn, eval_steps
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.preprocessing import preprocess_for_eval, to_rgb
@@ -18,6 +18,7 @@ __all__ = [
     "position_seeds",
     "preprocess_for_eval",
     "sample_images",
+    "short_name",
     "to_rgb",
     "train_input_fn",
 ]

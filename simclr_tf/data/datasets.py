@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 
+import tensorflow_datasets as tfds
+
+from simclr_tf import paths
 from simclr_tf.data import folder, preparation
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.data.tfds_dataset import TfdsDataset, check_features
 from simclr_tf.errors import SettingError
+
+
+def short_name(name: str) -> str:
+    """Returns a data set's name as part of a file's name; of `folder:PATH` the folder's own."""
+    if name.startswith(folder.PREFIX):
+        return paths.last_name(name.removeprefix(folder.PREFIX)) or "root"
+    return name
 
 
 def load(
@@ -35,7 +45,7 @@ def load(
     """
     if name.startswith(folder.PREFIX):
         return folder.open_folder(name, labels=folder_labels, on_bad_image=on_bad_image)
-    root = os.path.expanduser(os.fspath(data_dir)) if data_dir else None
+    root = _find_data_dir(data_dir)
     builder = preparation.find_builder(name, root)
     # Before preparing: nobody should download a text corpus to be told that it has no images.
     check_features(name, builder.info.features)
@@ -48,3 +58,13 @@ def load(
             "delete it to have it prepared anew, or give another `data_dir`",
         )
     return TfdsDataset(name=name, builder=builder)
+
+
+def _find_data_dir(given: str | os.PathLike[str] | None) -> str | None:
+    """Returns the folder that holds prepared data; None for TFDS's default, where that works.
+
+    TFDS by itself would make a folder called ~ where `$TFDS_DATA_DIR` begins so.
+    """
+    default = tfds.core.constants.DATA_DIR
+    plain = paths.clean(os.fspath(given or default), "data_dir")
+    return paths.absolute(plain) if given or plain != default else None

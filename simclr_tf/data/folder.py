@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +15,7 @@ from simclr_tf.data.bad_images import BadImages
 from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.errors import SettingError
+from simclr_tf.paths import clean
 
 PREFIX = "folder:"
 
@@ -78,8 +77,7 @@ class FolderDataset(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        listing = b"\0".join(sorted(map(folder_files.encode, self._paths)))
-        return hashlib.blake2b(listing, digest_size=16).hexdigest()
+        return folder_files.fingerprint(self._paths)
 
     def num_examples(self, split: str) -> int:
         return len(self._select(split, "split"))
@@ -194,6 +192,11 @@ class FolderDataset(ImageDataset):
         return None
 
 
+def root_of(name: str) -> str:
+    """Returns the folder that `folder:PATH` names. Raises SettingError if it cannot be one."""
+    return clean(name.removeprefix(PREFIX), "dataset", prefix=PREFIX)
+
+
 def open_folder(name: str, *, labels: str, on_bad_image: str) -> FolderDataset:
     """Lists a folder of pictures, and opens none of them.
 
@@ -205,9 +208,7 @@ def open_folder(name: str, *, labels: str, on_bad_image: str) -> FolderDataset:
     Raises:
       SettingError: if there are no pictures, or no labels where they were promised.
     """
-    root = os.path.expanduser(name.removeprefix(PREFIX))
-    if not root:
-        raise SettingError("dataset", name, "names no folder", f"give `dataset={PREFIX}/PATH`")
+    root = root_of(name)
     paths = folder_files.list_pictures(name, root)
     return FolderDataset(
         name,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
 from simclr_tf.errors import SettingError
+from simclr_tf.paths import is_remote
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
@@ -38,7 +39,7 @@ def list_pictures(name: str, root: str) -> list[str]:
             raise SettingError(
                 "dataset", name, f": {root} is a file", "give the folder that holds it"
             )
-        paths = list(_walk_remote(root) if "://" in root else _walk_local(root, "", frozenset()))
+        paths = list(_walk_remote(root) if is_remote(root) else _walk_local(root, "", frozenset()))
     except OSError as error:
         raise SettingError(
             "dataset",
@@ -70,6 +71,12 @@ def split_by_hash(paths: list[str]) -> tuple[list[str], list[str]]:
     bound = int(VALIDATION * 2**64)
     train = [path for value, path in hashed if value >= bound]
     return train, [path for value, path in hashed if value < bound]
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """Returns what tells one list of files from another, in whatever order they come."""
+    listing = b"\0".join(sorted(map(encode, paths)))
+    return hashlib.blake2b(listing, digest_size=16).hexdigest()
 
 
 def encode(path: str) -> bytes:

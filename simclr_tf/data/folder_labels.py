@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import posixpath
 
 import tensorflow as tf
 
 from simclr_tf.errors import SettingError, UserError, first_line
+from simclr_tf.paths import clean, composed
 
 NONE, FOLDERS = "none", "folders"
 
@@ -41,7 +41,10 @@ def read_labels(source: str, paths: list[str]) -> dict[str, str] | None:
             )
         return labels
     rows = _read_csv(source)
-    labels = {path: rows[path] for path in paths if path in rows}
+    # What was listed on a Mac may be spelled in other characters than on disk.
+    alike = {composed(path): label for path, label in rows.items()}
+    found = ((path, rows.get(path, alike.get(composed(path)))) for path in paths)
+    labels = {path: label for path, label in found if label is not None}
     if not labels:
         example = next(iter(rows), None)
         lacks = f"no picture is at any of its paths, such as {example}" if example else "no rows"
@@ -65,7 +68,7 @@ def missing_label_remedy(source: str) -> str:
 
 
 def _read_csv(source: str) -> dict[str, str]:
-    path = os.path.expanduser(source)
+    path = clean(source, "folder_labels")
     try:
         if tf.io.gfile.isdir(path) or not tf.io.gfile.exists(path):
             raise SettingError(

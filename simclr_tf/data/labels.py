@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
+
+from simclr_tf.paths import composed
 
 # The label of an image that has none.
 NO_LABEL = -1
@@ -71,11 +72,7 @@ def number_classes(own: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
 
     A name that was copied from a Mac may be composed of other characters: that is the same name.
     """
-    numbers = {_composed(name): number for number, name in enumerate(wanted)}
+    numbers = {composed(name): number for number, name in enumerate(wanted)}
     numbers.update({name: number for number, name in enumerate(wanted)})
-    found = [numbers.get(name, numbers.get(_composed(name), NO_LABEL)) for name in own]
+    found = [numbers.get(name, numbers.get(composed(name), NO_LABEL)) for name in own]
     return np.array(found, np.int64)
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

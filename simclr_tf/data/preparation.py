@@ -19,6 +19,7 @@ from tensorflow_datasets.core.download import downloader
 from simclr_tf.data import digits
 from simclr_tf.data.quiet import quiet_tfds
 from simclr_tf.errors import SettingError
+from simclr_tf.paths import is_remote
 
 logger = logging.getLogger(__name__)
 
@@ -103,14 +104,14 @@ def _check_can_prepare(builder: tfds.core.DatasetBuilder, name: str, root: str) 
     """Raises SettingError where preparing is bound to fail, before any work."""
     if isinstance(builder, digits.Digits) and importlib.util.find_spec("sklearn") is None:
         raise SettingError("dataset", name, "needs scikit-learn: run pip install scikit-learn")
-    if "://" in root:
+    if is_remote(root):
         return
-    parent = os.path.expanduser(root)
+    parent = root
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent) or "."
     if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
         raise _unwritable(builder, name, root)
-    manual = os.path.join(os.path.expanduser(root), "downloads", "manual")
+    manual = os.path.join(root, "downloads", "manual")
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if instructions and not (os.path.isdir(manual) and os.listdir(manual)):
         raise SettingError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import data, files
+from simclr_tf.checkpoints import StoredWeights, numbered
 from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, SettingError, first_line
+from simclr_tf.runs import moved
 from simclr_tf.runs.identity import check_same_run
 from simclr_tf.runs.plan import Plan, total_steps
 
@@ -27,13 +31,12 @@ def choose_model_dir(config: Config) -> Config:
     Raises:
       SettingError: the folder holds another run, or something that is not a run.
     """
-    folder = config.task.model_dir.rstrip("/")
+    folder = config.task.model_dir
     if not folder:
-        dataset = config.data.dataset.replace("/", "_").replace(":", "_")
+        dataset = data.short_name(config.data.dataset)
         return config.replace(
             model_dir=new_folder(f"{config.task.train_mode}_{dataset}_{config.architecture.name}")
         )
-    config = config.replace(model_dir=folder)
     stored = stored_config(folder)
     if stored is not None:
         check_same_run(config, stored)
@@ -50,8 +53,13 @@ def choose_model_dir(config: Config) -> Config:
 
 
 def new_folder(name: str) -> str:
-    """Returns a folder under `runs/` for something new."""
-    return files.join(RUNS, f"{name}_{time.strftime('%Y%m%d-%H%M%S')}")
+    """Returns a folder under `runs/` for something new.
+
+    Nothing is written yet, so a number drawn from the system's source of randomness keeps runs that
+    start in the same second apart.
+    """
+    safe = re.sub(r"[^\w.-]", "_", name)
+    return files.join(RUNS, f"{safe}_{time.strftime('%Y%m%d-%H%M%S')}_{secrets.token_hex(4)}")
 
 
 def check_is_no_file(folder: str) -> None:
@@ -101,7 +109,7 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
     """
     if dataset.fingerprint is None:
         return
-    path = files.join(config.task.model_dir, "folder.json")
+    path = files.join(config.task.model_dir, moved.PICTURES)
     count = dataset.num_examples("all")  # of the labeled ones, where only they are learned from
     now = {"files": count, "fingerprint": dataset.fingerprint}
     before = files.read_json(path)
@@ -110,7 +118,7 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
             f"{dataset.name} has changed since this run last started: {before['files']:,} files "
             f"then, {count:,} now; it goes on with those, in another order"
         )
-    files.write_json(path, now)
+    files.write_json(path, {**now, "labels_sha256": moved.labels_sha256(config.data.folder_labels)})
 
 
 def stored_network(model_dir: str) -> Description | None:
@@ -131,8 +139,7 @@ def stored_network(model_dir: str) -> Description | None:
 
 def holds_checkpoint(model_dir: str) -> bool:
     """Says whether a file of a checkpoint lies in `model_dir`, whole or not."""
-    names = tf.io.gfile.listdir(model_dir) if tf.io.gfile.isdir(model_dir) else []
-    return any(name.startswith("ckpt-") for name in names)
+    return not numbered.is_empty(model_dir)
 
 
 def describe_network(
@@ -157,8 +164,16 @@ def describe_network(
     )
 
 
-def write_description(config: Config, plan: Plan, network: Description) -> None:
+def write_description(
+    config: Config, plan: Plan, network: Description, weights: StoredWeights | None
+) -> None:
     """Writes flags.json (what was given), plan.json, simclr.json and config.json (resolved).
+
+    Args:
+      config: the resolved configuration.
+      plan: its derived numbers.
+      network: what is trained.
+      weights: initial ones, noted too; None leaves what an earlier start has noted.
 
     Raises:
       SettingError: the folder cannot be written.
@@ -170,6 +185,8 @@ def write_description(config: Config, plan: Plan, network: Description) -> None:
         tf.io.gfile.makedirs(folder)
         files.write_json(files.join(folder, "flags.json"), given)
         files.write_json(files.join(folder, PLAN), dataclasses.asdict(plan))
+        if weights is not None:
+            moved.note_initial_weights(folder, weights)
         files.write_json(files.join(folder, FILE_NAME), network.to_json())
         # Last: who follows a run takes the folder for one as soon as this is there.
         files.write_json(files.join(folder, "config.json"), resolved)

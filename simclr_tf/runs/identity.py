@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from simclr_tf import flag_definitions, validation
 from simclr_tf.architecture import Architecture
 from simclr_tf.config import Config, from_json
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.runs import moved
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
@@ -58,14 +59,30 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
       UserError: a flag that was given contradicts the run, or the file holds what cannot be.
     """
     check_same_run(config, stored, only=config.given)
+    names = config.flat().keys() - NOT_IDENTITY | set(_MEASURED_BY)
+    return _take_stored(config, stored, names - config.given)
+
+
+def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for going on with a run that needs its initial `checkpoint` no longer.
+
+    What came from there is the run's own: the network, and the name of the checkpoint.
+
+    Args:
+      config: what was asked.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    network = vars(config.architecture).keys() - {"cifar_stem"}
+    return _take_stored(config, stored, {*network, "image_size", "checkpoint"} - config.given)
+
+
+def _take_stored(config: Config, stored: Mapping[str, Any], names: Set[str]) -> Config:
     try:
         settings = from_json(stored, config)
-        taken = {
-            name: value
-            for name, value in settings.items()
-            if name not in NOT_IDENTITY or (name in _MEASURED_BY and name not in config.given)
-        }
-        adopted = config.replace(**taken)
+        adopted = config.replace(**{name: settings[name] for name in names & settings.keys()})
         validation.check(adopted)
     except SettingError as error:
         if error.field in config.given:
@@ -82,18 +99,22 @@ def check_same_run(
 ) -> None:
     """Raises SettingError where the run in `model_dir` was configured otherwise.
 
+    Paths of one place are the same, and so are others where the same content lies now.
+
     Args:
       config: what was asked.
       stored: the run's config.json.
       only: the settings to compare; all that make a run's identity if None.
     """
+    folder = config.task.model_dir
     for name, here in config.to_json().items():
         if name in NOT_IDENTITY or (only is not None and name not in only):
             continue
-        if name in stored and stored[name] != here:
+        before = stored.get(name, here)
+        if before != here and not moved.is_same(name, before, here, folder):
             raise SettingError(
                 "model_dir",
-                config.task.model_dir,
-                f"holds a run with {name}={stored[name]}, not {here}",
+                folder,
+                f"holds a run with {name}={before}, not {here}",
                 "give the same flags to continue it, or another `model_dir`",
             )

@@ -8,7 +8,8 @@ from simclr_tf.architecture import CIFAR_STEM_UP_TO
 from simclr_tf.checkpoints import StoredWeights, compare, find_weights, variables_by_path
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
-from simclr_tf.runs.identity import adopt_network
+from simclr_tf.runs.folder import holds_checkpoint, stored_config
+from simclr_tf.runs.identity import adopt_initial_weights, adopt_network
 from simclr_tf.training.build import build_plain
 
 
@@ -41,6 +42,19 @@ def open_weights(config: Config) -> tuple[Config, StoredWeights | None]:
             "what fits",
         )
     return adopted, weights
+
+
+def open_initial_weights(config: Config) -> tuple[Config, StoredWeights | None]:
+    """As `open_weights`, for training: a run with a checkpoint of its own needs no other.
+
+    Its initial `checkpoint` may then be left out, or be gone. What it gave to the run, such as the
+    architecture, is in the run's configuration.
+    """
+    folder = config.task.model_dir
+    stored = stored_config(folder) if folder else None
+    if stored is None or not stored.get("checkpoint") or not holds_checkpoint(folder):
+        return open_weights(config)
+    return adopt_initial_weights(config, stored), None
 
 
 def step_of(weights: StoredWeights) -> int:

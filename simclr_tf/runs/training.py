@@ -138,7 +138,7 @@ def find_start(
     return Start(state, step, restore_parts(parts, weights, allow_partial=partial))
 
 
-def announce(run: PreparedRun, model: Network, start: Start) -> None:
+def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeights | None) -> None:
     """Prints what will happen, and writes what the run is; the chief alone does."""
     if not run.workers.is_chief:
         return
@@ -152,9 +152,8 @@ def announce(run: PreparedRun, model: Network, start: Start) -> None:
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    write_description(
-        config, plan, describe_network(config, model.num_classes, run.dataset.class_names)
-    )
+    network = describe_network(config, model.num_classes, run.dataset.class_names)
+    write_description(config, plan, network, weights)
     note_files(config, run.dataset)
 
 

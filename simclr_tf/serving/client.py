@@ -18,6 +18,7 @@ import numpy as np
 
 from simclr_tf.arguments import ArgumentParser
 from simclr_tf.errors import SettingError, UserError, print_error
+from simclr_tf.paths import clean
 from simclr_tf.serving.transports import GrpcTransport, RefusedError, RestTransport, Transport
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit status: 0, or 2 for bad input."""
     args = _parse(argv)
     try:
+        _clean_paths(args)
         pictures = [_read(path) for path in args.images]
         names = _read_class_names(args.class_names) if args.class_names else None
         if args.output:
@@ -66,6 +68,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, PNG, BMP or GIF file")
     return parser.parse_args(argv)
+
+
+def _clean_paths(args: argparse.Namespace) -> None:
+    args.images = [clean(path) for path in args.images]
+    for name in ("class_names", "output"):
+        if getattr(args, name) is not None:
+            setattr(args, name, clean(getattr(args, name), name))
 
 
 def _positive(kind: type) -> type:

@@ -96,12 +96,9 @@ def describe_export(
 
 
 def _configuration_sha256(model_dir: str) -> str | None:
-    """The hash of the run's config.json: `sha256sum` prints the same."""
+    """The hash of the run's config.json."""
     path = files.join(model_dir, "config.json")
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    return files.sha256(path) if tf.io.gfile.exists(path) else None
 
 
 def _weights_sha256(weights: Mapping[str, tf.Tensor]) -> str:

@@ -16,6 +16,7 @@ from simclr_tf import files
 from simclr_tf.checkpoints import numbered
 from simclr_tf.checkpoints.reader import UNREADABLE, NotFinite, check_whole
 from simclr_tf.errors import RunFailed, SettingError, UserError, first_line
+from simclr_tf.paths import readable
 from simclr_tf.training.diverged import Diverged
 from simclr_tf.training.network import Network
 
@@ -141,7 +142,7 @@ class TrainingState:
 
     def _read(self, prefix: str) -> None:
         try:
-            self._checkpoint.read(prefix).assert_existing_objects_matched()
+            self._checkpoint.read(readable(prefix)).assert_existing_objects_matched()
         except (*UNREADABLE, AssertionError) as error:
             raise SettingError(
                 "model_dir",

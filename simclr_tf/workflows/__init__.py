@@ -8,7 +8,7 @@ import sys
 import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from simclr_tf import files, stopping
+from simclr_tf import files, flag_definitions, stopping
 from simclr_tf.config import Config
 
 
@@ -59,11 +59,11 @@ def _run(config: Config) -> None:
 
 def _check_reachable(config: Config) -> None:
     """Raises SettingError where a flag names a path that TensorFlow cannot reach here."""
-    for name in ("model_dir", "checkpoint", "data_dir", "folder_labels"):
-        files.check_reachable(name, config.flat()[name] or "")
-    dataset = config.data.dataset
-    if dataset.startswith("folder:"):
-        files.check_reachable("dataset", dataset, dataset.removeprefix("folder:"))
+    settings = config.flat()
+    for row in flag_definitions.rows():
+        path = row.path and row.path.path_of(settings[row.name])
+        if path:
+            files.check_reachable(row.name, settings[row.name], path)
 
 
 def _show_own_messages() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, paths
 from simclr_tf.checkpoints import Description, StoredWeights, read_parts, restore_parts
 from simclr_tf.checkpoints.description import FILE_NAME
 from simclr_tf.checkpoints.stored_weights import newest_saved_model
@@ -80,19 +80,20 @@ def _describe(config: Config, weights: StoredWeights, run: str | None) -> Descri
 
 def _run_of(weights: StoredWeights) -> str | None:
     """Returns the folder of the run that the checkpoint or SavedModel lies in, or None."""
-    places = weights.prefix.split("/")
+    places = paths.absolute(weights.prefix).split("/")
     above = {"variables": 4}.get(places[-1], 1)  # RUN/saved_model/STEP/variables/variables
-    folder = "/".join(places[:-above]) or ("/" if weights.prefix.startswith("/") else ".")
+    folder = "/".join(places[:-above]) or "/"
     return folder if tf.io.gfile.exists(files.join(folder, "config.json")) else None
 
 
 def _choose_folder(config: Config, run: str | None) -> str:
     """Returns where to write: what was asked for, else the run's folder, else a new one."""
-    folder = config.task.model_dir.rstrip("/")
+    folder = config.task.model_dir
     if not folder:
         return run or new_folder(f"export_{config.architecture.name}")
     check_is_no_file(folder)
-    if stored_config(folder) is not None and folder != run:
+    is_of_run = run is not None and paths.same_place(folder, run)
+    if stored_config(folder) is not None and not is_of_run:
         raise SettingError(
             "model_dir",
             folder,
@@ -123,7 +124,7 @@ def _export_saved_model(network: Network, described: Description, config: Config
         keep=config.files.keep_hub_module_max,
         batch_norm_momentum=config.batch_norm.batch_norm_decay,
     )
-    saved = tf.saved_model.load(folder)
+    saved = tf.saved_model.load(paths.readable(folder))
     outputs = saved.signatures["embed"](tf.constant(images))
     if "logits" in expected:
         outputs = {**outputs, **saved.signatures["classify"](tf.constant(images))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simclr_tf.config import Config
 from simclr_tf.runs import training
-from simclr_tf.runs.initial_weights import open_weights
+from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_classifier
 from simclr_tf.runs.preparation import prepare
 from simclr_tf.workflows.evaluate import evaluate_trained
@@ -23,7 +23,7 @@ def finetune(config: Config) -> dict[str, float]:
     Raises:
       UserError: bad input.
     """
-    config, weights = open_weights(config)
+    config, weights = open_initial_weights(config)
     config.architecture.check_projection_selector(config.finetuning.ft_proj_selector)
     run = prepare(config)
     with training.taking_charge(run) as lock, training.report_bad_images(run):
@@ -32,7 +32,7 @@ def finetune(config: Config) -> dict[str, float]:
             model = build_classifier(run.config, run.plan.num_classes)
             training.compile_network(model, run)
         start = training.find_start(run, model, weights, lock)
-        training.announce(run, model, start)
+        training.announce(run, model, start, weights)
         metrics = training.train(run, model, start)
         training.export(run, model, start)
         if run.config.task.mode == "train_then_eval":

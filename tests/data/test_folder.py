@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_no_pictures(tmp_path):
         (tmp_path, "no pictures in"),
         (tmp_path / "none", "does not exist"),
         (tmp_path / "notes.txt", "is a file"),
-        ("", "names no folder"),
+        ("", "is empty"),
     ]:
         with pytest.raises(SettingError, match=f"^`dataset=folder:.*`:? .*{reason}.*; [^\n]*$"):
             load(root)
@@ -368,6 +369,16 @@ def test_the_list_grows_and_keeps_odd_names(tmp_path):
             assert seen(evaluate(dataset)) == [1]
     lines = (tmp_path / "bad_images.txt").read_text().splitlines()
     assert lines == ["/earlier.png\tempty file", rf"{root}/a\tb\nc.png" + "\tempty file"]
+
+
+def test_labels_by_a_path_in_the_other_unicode_form(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    draw(tmp_path / f"{composed}/1.png", 1)
+    draw(tmp_path / f"{decomposed}/2.png", 2)
+    table = tmp_path / "labels.csv"
+    table.write_text(f"path,label\n{decomposed}/1.png,a\n{composed}/2.png,b\n")
+    assert load(tmp_path, table).class_names == ["a", "b"]
+    load(tmp_path, table).check_labels("all")
 
 
 def test_fingerprint_tells_listings_apart(pictures, tmp_path):
