@@ -1,6 +1,7 @@
 """Where the training runs, and how its replicas talk to each other."""
 
 from simclr_tf.distribution.gather import gather_replicas, replica_offset, replica_share
+from simclr_tf.distribution.moments import merge_moments
 from simclr_tf.distribution.strategy import choose_strategy
 from simclr_tf.distribution.workers import (
     Workers,
@@ -13,6 +14,7 @@ __all__ = [
     "Workers",
     "choose_strategy",
     "gather_replicas",
+    "merge_moments",
     "noticing_lost_workers",
     "replica_offset",
     "replica_share",
