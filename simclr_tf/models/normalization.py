@@ -170,8 +170,8 @@ def _batch_moments(values: tf.Tensor, *, over_replicas: bool) -> _Moments:
         first = tf.stop_gradient(average(values))
         values = values - first
         rest = average(values)
-        # Moving `rest` would not change the variance, to first order.
-        variance = average(tf.math.squared_difference(values, tf.stop_gradient(rest)))
+        # Nothing cancels: `rest` is as small as the rounding of `first`.
+        variance = tf.maximum(average(tf.square(values)) - tf.square(rest), 0.0)
         mean = first + rest
         if over_replicas:
             own = mean
