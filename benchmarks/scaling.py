@@ -78,11 +78,12 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
 
     A replica holds `batch / replicas` pairs. Their two projections go to all others, side by side.
     Each of these then holds a gradient for all projections, which are summed: the gather's gradient
-    is an all-reduce of the whole. A batch normalization sums three numbers a channel (the inputs,
-    their squares, their count); gradients come back for the first two. The gradients of all weights
-    are one all-reduce. The rest is small: how many pairs each replica has, asked for by the loss,
-    by the mean over replicas and by the gather's gradient; with that mean goes how many labels; the
-    shape of what is gathered; a sum and a count for each metric.
+    is an all-reduce of the whole. A batch normalization gathers each replica's count and, of every
+    channel, mean and variance, as a sum of rows of which each replica fills one; the gradients of
+    the common mean and variance are summed. The gradients of all weights are one all-reduce. The
+    rest is small: how many pairs each replica has, asked for by the loss, by the mean over replicas
+    and by the gather's gradient; with that mean goes how many labels; the shape of what is
+    gathered; a sum and a count for each metric.
 
     Args:
       sizes: of the network.
@@ -93,11 +94,12 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
         return {}
     row = 2 * sizes.projection * FLOAT
     norms, channels = len(sizes.channels), sum(sizes.channels)
+    moments = replicas * (norms + 2 * channels) * FLOAT
     step = {
         "gather, forward": Traffic("all_gather", 1, batch // replicas * row),
         "gather, backward": Traffic("all_reduce", 1, batch * row),
-        "batch norm, forward": Traffic("all_reduce", 3 * norms, 3 * channels * FLOAT),
-        "batch norm, backward": Traffic("all_reduce", 2 * norms, 2 * channels * FLOAT),
+        "batch norm, forward": Traffic("all_reduce", norms, moments),
+        "batch norm, backward": Traffic("all_reduce", norms, 2 * channels * FLOAT),
         "gradients": Traffic("all_reduce", 1, sizes.parameters * FLOAT),
         "sizes": Traffic("all_gather", 3 + 1, (3 + 1 + 2) * INT),
         "metrics": Traffic("all_reduce", 2 * sizes.metrics, 2 * sizes.metrics * FLOAT),
@@ -210,21 +212,23 @@ def print_measured(measured: dict[tuple[int, int], dict[str, Traffic]]) -> None:
 
 def print_slices(sizes: Sizes, batch: int, slices: Sequence[int]) -> None:
     """Prints the milliseconds a step that TPU slices would spend on sending."""
-    step = predict(sizes, batch=batch, replicas=2)  # what is summed does not depend on replicas
-    columns = {
-        "gradients": step["gradients"].payload,
-        "batch norm": step["batch norm, forward"].payload + step["batch norm, backward"].payload,
-        # Forward and backward. TPUStrategy's all_gather, too, sums the parts among zeros.
-        "gather": 2 * step["gather, backward"].payload,
-        "reference's gather": 2 * step["reference, backward"].payload,
-    }
+    columns = ["gradients", "batch norm", "gather", "reference's gather"]
     print(f"\nPredicted, not run on hardware: ms a step spent sending, batch {batch:,}\n")
     print_row("TPU", "cores", *columns)
     print_row(*["---"] * (2 + len(columns)))
     for name, chip in CHIPS.items():
         for cores in slices:
             if cores <= chip.pod:
-                times = [f"{milliseconds(p, chip, cores):.3f}" for p in columns.values()]
+                step = predict(sizes, batch=batch, replicas=cores)
+                norms = [step[f"batch norm, {way}"].payload for way in ("forward", "backward")]
+                payloads = [
+                    step["gradients"].payload,
+                    sum(norms),
+                    # Both ways. TPUStrategy's all_gather, too, sums the parts among zeros.
+                    2 * step["gather, backward"].payload,
+                    2 * step["reference, backward"].payload,
+                ]
+                times = [f"{milliseconds(p, chip, cores):.3f}" for p in payloads]
                 print_row(name, cores, *times)
 
 

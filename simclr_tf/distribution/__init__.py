@@ -6,6 +6,7 @@ from simclr_tf.distribution.gather import (
     replica_offset,
     replica_share,
 )
+from simclr_tf.distribution.moments import merge_moments
 from simclr_tf.distribution.strategy import choose_strategy
 from simclr_tf.distribution.workers import (
     Workers,
@@ -19,6 +20,7 @@ __all__ = [
     "choose_strategy",
     "gather_replicas",
     "greatest_of_replicas",
+    "merge_moments",
     "noticing_lost_workers",
     "replica_offset",
     "replica_share",

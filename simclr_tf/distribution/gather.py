@@ -19,7 +19,7 @@ def gather_replicas(tensor: tf.Tensor) -> tf.Tensor:
       [global, ...] with `global` the sum of all `local`. Its static shape is known on TPUs if that
       of `tensor` is.
     """
-    context = _context_of_many_replicas()
+    context = context_of_many_replicas()
     if context is None:
         return tensor
     if tensor.dtype == tf.bfloat16:
@@ -38,7 +38,7 @@ def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:
     Returns:
       int32 scalar: the number of rows on the replicas with smaller ids.
     """
-    context = _context_of_many_replicas()
+    context = context_of_many_replicas()
     if context is None:
         return tf.zeros([], tf.int32)
     sizes = _gather_sizes(local_size)
@@ -61,7 +61,7 @@ def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
       float32 of the same shape: `local_size / global_size`, 0 if there is none anywhere.
     """
     local = tf.cast(local_size, tf.float32)
-    if _context_of_many_replicas() is None:
+    if context_of_many_replicas() is None:
         return tf.math.divide_no_nan(local, local)
     everywhere = tf.reduce_sum(_gather_sizes(local_size), axis=0)
     return tf.math.divide_no_nan(local, tf.cast(everywhere, tf.float32))
@@ -77,7 +77,7 @@ def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
     return gather_replicas(tf.cast(local_size, tf.int32)[tf.newaxis])
 
 
-def _context_of_many_replicas() -> tf.distribute.ReplicaContext | None:
+def context_of_many_replicas() -> tf.distribute.ReplicaContext | None:
     """Returns the replica context, or None outside replicas and where there is only one."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+from simclr_tf.distribution import merge_moments
 
 EPSILON = 1e-5
 
@@ -59,16 +62,40 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         """Normalizes `inputs` [batch, ..., channels]; keeps shape and dtype."""
-        if not self.trainable:
+        training = self._get_training_value(training)  # False if frozen; None is Keras's default
+        if not tf.is_tensor(training) and not training:
             outputs = super().call(inputs, training=False)
-        elif _is_true(training) and _is_fusible(inputs) and _one_replica():
+        elif not tf.is_tensor(training) and _may_fuse(inputs):
             outputs = self._normalize_fused(inputs)
         else:
-            outputs = super().call(inputs, training=training)
+            outputs = self._normalize(inputs, training)
         return tf.nn.relu(outputs) if self.relu else outputs
 
-    def _normalize_fused(self, inputs: tf.Tensor) -> tf.Tensor:
+    def _normalize(self, inputs: tf.Tensor, training: bool | tf.Tensor) -> tf.Tensor:
         """Normalizes with the statistics of this batch and updates the moving ones.
+
+        Args:
+          inputs: float [batch, ..., channels].
+          training: use the moving statistics, and leave them alone, if this tensor is false.
+        """
+        wide = tf.cast(inputs, tf.float32) if inputs.dtype.size == 2 else inputs
+        batch = _batch_moments(wide, over_replicas=self.synchronized)
+        centered, variance = batch.centered, batch.variance
+        if tf.is_tensor(training):
+            # Not a branch: replicas may not call collectives in one.
+            centered = tf.where(training, centered, wide - self.moving_mean)
+            variance = tf.where(training, variance, tf.convert_to_tensor(self.moving_variance))
+        seen = training & (batch.count > 0)
+        self._update(
+            tf.where(seen, batch.mean, self.moving_mean),
+            tf.where(seen, batch.variance, self.moving_variance),
+        )
+        # Not tf.nn.batch_normalization, which takes the mean away after it has multiplied.
+        outputs = centered * (self.gamma * tf.math.rsqrt(variance + self.epsilon))
+        return tf.cast(outputs + self.beta if self.center else outputs, inputs.dtype)
+
+    def _normalize_fused(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Does what `_normalize` does in training.
 
         Args:
           inputs: float32, bfloat16 or float16 [batch, height, width, channels].
@@ -85,13 +112,15 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
             is_training=True,
         )
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
-        variance = outputs.batch_variance * ((count - 1.0) / count)
-        for moving, batch in (
-            (self.moving_mean, outputs.batch_mean),
-            (self.moving_variance, variance),
-        ):
-            moving.assign_sub((moving - tf.stop_gradient(batch)) * (1.0 - self.momentum))
+        self._update(outputs.batch_mean, outputs.batch_variance * ((count - 1.0) / count))
         return outputs.y
+
+    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        """Moves the moving statistics towards those of a batch."""
+        # Rounded to float32 in float64 networks too, as Keras and with it the reference does.
+        share = tf.cast(tf.constant(1.0 - self.momentum), mean.dtype)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign_sub((moving - tf.stop_gradient(batch)) * share)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -106,14 +135,54 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         }
 
 
-def _is_true(training: Any) -> bool:
-    """Returns whether `training` is true while the graph is built; a tensor or None is not."""
-    return not tf.is_tensor(training) and bool(training)
+class _Moments(NamedTuple):
+    """Statistics of a batch.
+
+    Attributes:
+      centered: [batch, ..., channels], this replica's values less the mean.
+      mean: [channels].
+      variance: [channels], the biased one.
+      count: float scalar, values in a channel.
+    """
+
+    centered: tf.Tensor
+    mean: tf.Tensor
+    variance: tf.Tensor
+    count: tf.Tensor
 
 
-def _is_fusible(inputs: tf.Tensor) -> bool:
-    return inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+def _batch_moments(values: tf.Tensor, *, over_replicas: bool) -> _Moments:
+    """Takes the mean away before it squares: `E[x^2] - E[x]^2` may be anything, below zero too.
+
+    Args:
+      values: float32 or float64 [batch, ..., channels]. The batch may be empty.
+      over_replicas: return the statistics of all replicas' values.
+    """
+    with tf.name_scope("moments"):
+        count = tf.cast(tf.size(values) // values.shape[-1], values.dtype)
+
+        def average(of: tf.Tensor) -> tf.Tensor:
+            total = tf.reduce_sum(of, axis=list(range(of.shape.rank - 1)))
+            return tf.math.divide_no_nan(total, count)
+
+        # The sum of many large numbers is rounded, and so is this mean; what is left of it shows
+        # once it is taken away. Whatever is taken away first, the result is the same.
+        first = tf.stop_gradient(average(values))
+        values = values - first
+        rest = average(values)
+        # Nothing cancels: `rest` is as small as the rounding of `first`.
+        variance = tf.maximum(average(tf.square(values)) - tf.square(rest), 0.0)
+        mean = first + rest
+        if over_replicas:
+            own = mean
+            count, mean, variance = merge_moments(count, own, variance)
+            rest += mean - own
+        return _Moments(values - rest, mean, variance, count)
 
 
-def _one_replica() -> bool:
-    return tf.distribute.get_strategy().num_replicas_in_sync == 1
+def _may_fuse(inputs: tf.Tensor) -> bool:
+    """Returns whether the fused kernel takes these inputs, sees the whole batch, and is exact."""
+    fusible = inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+    alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    # XLA has no such kernel: it puts the difference of two sums in its place.
+    return fusible and alone and not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

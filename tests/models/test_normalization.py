@@ -14,6 +14,7 @@ import simclr_tf  # noqa: F401  (chooses Keras 2)
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.models import BatchNormRelu
+from tests.models.far_inputs import check, far_inputs, normalized, weights_of
 
 ROOT = Path(__file__).parents[2]
 INPUTS = np.random.default_rng(0).normal(3.0, 2.0, size=(2, 3, 3, 4)).astype(np.float32)
@@ -64,6 +65,41 @@ def test_training_equals_the_definition(shape, global_bn, jit, relu):
     # The biased variance: what replicas agree upon does not depend on how many there are.
     np.testing.assert_allclose(layer.moving_mean, 0.25 * mean, rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance, 0.75 + 0.25 * variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "ulps"),
+    # XLA has no fused kernel. TensorFlow's rounds its mean; the other ways know what is left of it.
+    [("fused", 8), ("2-D", 0.01), ("compiled", 0.01), ("compiled 2-D", 0.01), ("tensor", 0.01)],
+)
+@pytest.mark.parametrize("global_bn", [False, True])
+@pytest.mark.parametrize("mean", [20.0, 1000.0])
+def test_small_differences_of_large_numbers(mean, global_bn, kernel, ulps):
+    inputs = far_inputs(mean, 1e-3, rows=1024)
+    inputs = inputs.reshape(-1, 4) if "2-D" in kernel else inputs
+    layer = BatchNormRelu(global_bn=global_bn, relu=False)
+    layer(inputs)
+    images, weights = tf.constant(inputs), weights_of(inputs)
+
+    @tf.function(jit_compile="compiled" in kernel)
+    def step(training):
+        training = training if kernel == "tensor" else True
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images, training=training)
+            loss = tf.reduce_sum(outputs * weights)
+        return outputs, *tape.gradient(loss, [images, layer.gamma, layer.beta])
+
+    names = ("outputs", "to_inputs", "to_gamma", "to_beta")
+    result = dict(zip(names, step(tf.constant(True)), strict=True))
+    moving = {"moving_mean": layer.moving_mean, "moving_variance": layer.moving_variance}
+    check({**result, **moving}, inputs, weights, ulps)
+
+
+def test_equal_numbers_have_no_variance():
+    layer = BatchNormRelu(momentum=0.0)
+    outputs = layer(np.full([1000, 4], 0.1, np.float32), training=True)
+    assert not outputs.numpy().any() and not layer.moving_variance.numpy().any()
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (2, 3, 3, 4)])
@@ -146,3 +182,64 @@ def test_two_replicas_equal_one_device(report, what):
 def test_without_global_bn_replicas_differ(report):
     pairs = zip(report["one"]["weights"], report["two_unsynchronized"]["weights"], strict=True)
     assert max(np.abs(np.subtract(one, two)).max() for one, two in pairs) > 1e-3
+
+
+def together(replicas: list[dict]) -> dict[str, np.ndarray]:
+    """One result of the replicas' own: rows one after another, and the sums of gradients."""
+    lists = {name: [replica[name] for replica in replicas] for name in replicas[0]}
+    for name in ("outputs", "to_inputs"):
+        lists[name] = sum(lists[name], [])
+    for name in ("to_gamma", "to_beta"):
+        lists[name] = np.sum(lists[name], axis=0)
+    return {name: np.array(values) for name, values in lists.items()}
+
+
+@pytest.mark.parametrize("split", ["even", "uneven", "second empty", "first empty"])
+@pytest.mark.parametrize("mean", [20.0, 1000.0])
+def test_small_differences_of_large_numbers_over_replicas(report, mean, split):
+    """Moving statistics are those of all on each replica, also on one that has no inputs."""
+    layer = report["layers"][f"{mean} {split}"]
+    # One sum forward, of every replica's own moments, and one backward.
+    assert layer["collectives"] == 2
+    inputs, result = far_inputs(mean, 1e-3), together(layer["replicas"])
+    check(result, inputs, weights_of(inputs))
+    for name in ("moving_mean", "moving_variance"):
+        np.testing.assert_array_equal(*result[name], err_msg=name)
+
+
+def test_replicas_in_bfloat16(report):
+    layer = report["layers"]["bfloat16 uneven"]
+    assert layer["collectives"] == 2
+    inputs, result = np.round(far_inputs(20.0, 0.25) * 8) / 8, together(layer["replicas"])
+    expected = normalized(inputs, weights_of(inputs))
+    np.testing.assert_allclose(result["outputs"], expected["outputs"], rtol=2**-8, atol=1e-5)
+    weights = low(weights_of(inputs))  # what comes back through outputs in bfloat16
+    expected = normalized(inputs, weights)
+    np.testing.assert_allclose(result["to_inputs"], expected["to_inputs"], rtol=2**-7, atol=1e-5)
+    for name in ("to_gamma", "to_beta"):
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-4, atol=1e-4)
+    for name in ("moving_mean", "moving_variance"):
+        np.testing.assert_allclose(result[name][0], expected[name], rtol=1e-6)
+        np.testing.assert_array_equal(*result[name], err_msg=name)
+
+
+@pytest.mark.parametrize("mean", [20.0, 1000.0])
+def test_replicas_apart_have_their_own_small_differences(report, mean):
+    layer = report["layers"][f"{mean} apart"]
+    assert layer["collectives"] == 0
+    inputs = far_inputs(mean, 1e-3)
+    rows = zip(np.split(inputs, [60]), np.split(weights_of(inputs), [60]), strict=True)
+    for result, (own, weights) in zip(layer["replicas"], rows, strict=True):
+        check(result, own, weights, ulps=0.01 if mean == 20 else 0.1)
+
+
+def test_frozen_layers_send_nothing(report):
+    layer = report["layers"]["frozen"]
+    assert layer["collectives"] == 0
+    result, inputs = together(layer["replicas"]), np.round(far_inputs(20.0, 0.25) * 8) / 8
+    np.testing.assert_allclose(result["outputs"], inputs / np.sqrt(1 + 1e-5), rtol=1e-6)
+    assert not result["moving_mean"].any() and (result["moving_variance"] == 1).all()
+
+
+def low(values: np.ndarray) -> np.ndarray:
+    return tf.cast(tf.cast(values, tf.bfloat16), tf.float32).numpy()

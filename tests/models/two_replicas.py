@@ -1,13 +1,15 @@
 """Run by test_normalization.py in a process of its own: a process gets one MirroredStrategy.
 
 Prints one JSON object: outputs, gradients and moving statistics of a network with global_bn on two
-logical CPUs, beside one device on the same global batch.
+logical CPUs, beside one device on the same global batch; and of single layers, whose inputs lie far
+from zero and close together, with the number of their collectives.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +25,14 @@ tf.config.set_logical_device_configuration(
 
 from simclr_tf.models import BatchNormRelu, ProjectionHead  # noqa: E402
 from simclr_tf.models.blocks import ResidualBlock, mean_over_space  # noqa: E402
+from tests.models.far_inputs import far_inputs, weights_of  # noqa: E402
 
 IMAGES = np.random.default_rng(0).uniform(size=(8, 8, 8, 3)).astype(np.float32)
 TARGETS = np.random.default_rng(1).normal(size=(8, 5)).astype(np.float32)
+
+
+# How many of 96 rows the first replica has.
+SPLITS = {"even": 48, "uneven": 60, "second empty": 96, "first empty": 0}
 
 
 class Network(tf.keras.Model):
@@ -85,6 +92,66 @@ def run(strategy: tf.distribute.Strategy | None, global_bn: bool) -> dict[str, l
     }
 
 
+def normalize(
+    strategy: tf.distribute.Strategy, inputs: np.ndarray, first: int, **options
+) -> dict[str, Any]:
+    """Trains one layer for a step, with `weights_of(inputs)` as the gradient of its outputs."""
+    with strategy.scope():
+        layer = BatchNormRelu(relu=False, **options)
+        layer(inputs[:1])
+    weights = weights_of(inputs)
+
+    def share(values):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(np.split(values, [first])[context.replica_id_in_sync_group])
+        )
+
+    def step(inputs, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(tf.cast(inputs, layer.compute_dtype), training=True)
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
+        return outputs, *tape.gradient(loss, [inputs, layer.gamma, layer.beta])
+
+    call = tf.function(lambda *batch: strategy.run(step, args=batch))
+    graph = call.get_concrete_function(share(inputs), share(weights)).graph
+    outputs, to_inputs, to_gamma, to_beta = [
+        [
+            tf.cast(value, tf.float32).numpy()
+            for value in strategy.experimental_local_results(result)
+        ]
+        for result in call(share(inputs), share(weights))
+    ]
+    collectives = [op for op in graph.get_operations() if op.type.startswith("Collective")]
+    result = {
+        "outputs": outputs,
+        "to_inputs": to_inputs,
+        "to_gamma": to_gamma,
+        "to_beta": to_beta,
+        "moving_mean": [value.numpy() for value in layer.moving_mean.values],
+        "moving_variance": [value.numpy() for value in layer.moving_variance.values],
+    }
+    per_replica = [
+        {name: values[replica].tolist() for name, values in result.items()}
+        for replica in range(strategy.num_replicas_in_sync)
+    ]
+    return {"replicas": per_replica, "collectives": len(collectives) / len(per_replica)}
+
+
+def layers(strategy: tf.distribute.Strategy) -> dict[str, dict]:
+    cases = {}
+    for mean, deviation in ((20.0, 1e-3), (1000.0, 1e-3)):
+        inputs = far_inputs(mean, deviation)
+        for split, first in SPLITS.items():
+            cases[f"{mean} {split}"] = normalize(strategy, inputs, first)
+        cases[f"{mean} apart"] = normalize(strategy, inputs, 60, global_bn=False)
+    # Steps of 1/8 are what bfloat16 has around 20.
+    rounded = np.round(far_inputs(20.0, 0.25) * 8) / 8
+    cases["bfloat16 uneven"] = normalize(strategy, rounded, 60, dtype="mixed_bfloat16")
+    cases["frozen"] = normalize(strategy, rounded, 60, trainable=False)
+    return cases
+
+
 def main() -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     print(
@@ -93,6 +160,7 @@ def main() -> None:
                 "one": run(None, True),
                 "two": run(strategy, True),
                 "two_unsynchronized": run(strategy, False),
+                "layers": layers(strategy),
             }
         )
     )
