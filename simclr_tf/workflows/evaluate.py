@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from simclr_tf import data, files
+from simclr_tf import data, files, stopping
 from simclr_tf.checkpoints import Description, find_weights, numbered, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.runs.failures import same_command
 from simclr_tf.runs.folder import (
     check_is_no_file,
     check_writable,
@@ -39,7 +40,9 @@ def evaluate_trained(run: PreparedRun, model: Network, *, step: int) -> dict[str
     """Evaluates the network of a run that has just been trained to `step`, on the run's devices."""
     writes = run.workers.is_chief
     dataset = run.dataset.labeled()
-    return _evaluate(run.config, dataset, run.strategy, model, step=step, writes=writes)
+    saved = f"the weights are saved at step {step:,}, {same_command(run.config)} evaluates them"
+    with stopping.during(f"while evaluating; {saved}"):
+        return _evaluate(run.config, dataset, run.strategy, model, step=step, writes=writes)
 
 
 def evaluate_checkpoint(config: Config) -> dict[str, float]:

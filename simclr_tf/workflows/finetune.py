@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_tf.config import Config
-from simclr_tf.runs import training
+from simclr_tf.runs import starting, training
 from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_classifier
 from simclr_tf.runs.preparation import prepare
@@ -26,13 +26,13 @@ def finetune(config: Config) -> dict[str, float]:
     config, weights = open_initial_weights(config)
     config.architecture.check_projection_selector(config.finetuning.ft_proj_selector)
     run = prepare(config)
-    with training.taking_charge(run) as lock, training.report_bad_images(run):
+    with starting.taking_charge(run) as lock, starting.report_bad_images(run):
         with run.strategy.scope():
             assert run.plan.num_classes is not None  # `prepare` asks for labels
             model = build_classifier(run.config, run.plan.num_classes)
-            training.compile_network(model, run)
-        start = training.find_start(run, model, weights, lock)
-        training.announce(run, model, start, weights)
+            starting.compile_network(model, run)
+        start = starting.find_start(run, model, weights, lock)
+        starting.announce(run, model, start, weights)
         metrics = training.train(run, model, start)
         training.export(run, model, start)
         if run.config.task.mode == "train_then_eval":
