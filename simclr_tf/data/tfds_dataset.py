@@ -73,10 +73,10 @@ class TfdsDataset(ImageDataset):
 
     def sample_labels(self, split: str) -> list[LabelSample]:
         samples = []
-        for part in self.splits if split == "all" else split.split("+"):
+        for part in map(str.strip, self.splits if split == "all" else split.split("+")):
             total = self.builder.info.splits[part].num_examples
             labels = _until_two_differ(self, part, min(total, _SAMPLED)) if total else []
-            samples.append(LabelSample(part.strip(), np.array(labels, np.int64), total))
+            samples.append(LabelSample(part, np.array(labels, np.int64), total))
         return samples
 
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> TfdsDataset:

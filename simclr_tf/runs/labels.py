@@ -38,20 +38,20 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
     splits = {"train_split": config.data.train_split}
     if config.task.mode == "train_then_eval":
         splits["eval_split"] = config.data.eval_split
+    left_out = _why_no_probe(config, dataset, known) if config.task.pretraining else None
+    if left_out is not None:
+        return None, (dataset, [left_out] if left_out else [])
+    notes: list[str] = []
+    if known is not None and known.num_classes is not None:
+        dataset, notes = _continue_classes(dataset, known, folder)
     if not config.task.pretraining:
-        dataset, notes = labeled_only(dataset, splits)
+        dataset, more = labeled_only(dataset, splits)
     else:
-        left_out = _why_no_probe(config, dataset, known)
-        if left_out is not None:
-            return None, (dataset, [left_out] if left_out else [])
         if "eval_split" in splits:
             dataset.check_labels(splits["eval_split"], field="eval_split")
         samples = _sample(dataset, splits)
-        notes = _describe(dataset, samples, "the online probe leaves out the others")
-    if known is not None and known.num_classes is not None:
-        dataset, more = _continue_classes(dataset, known, folder)
-        notes += more
-    return dataset.num_classes, (dataset, notes)
+        more = _describe(dataset, samples, "the online probe leaves out the others")
+    return dataset.num_classes, (dataset, notes + more)
 
 
 def labeled_only(dataset: data.ImageDataset, splits: Mapping[str, str]) -> Told:
@@ -68,7 +68,7 @@ def labeled_only(dataset: data.ImageDataset, splits: Mapping[str, str]) -> Told:
         dataset.check_labels(split, field=field, classes=_CLASSES[field])
     samples = _sample(dataset, splits)
     for field, sample in samples:
-        if (sample.labels == NO_LABEL).all():
+        if sample.total and (sample.labels == NO_LABEL).all():
             raise SettingError(field, splits[field], f": {sample.describe()}", "leave it out")
     return dataset.labeled(), _describe(dataset, samples, "the others are left out")
 

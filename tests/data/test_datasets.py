@@ -72,7 +72,7 @@ def test_labels_are_looked_for(load_made):
     )
     assert bare.describe() == "none of the 40 images of unlabelled has a label"
     assert [sample.part for sample in dataset.sample_labels("all")] == list(dataset.splits)
-    for split in ("train", "train+unlabelled", "unlabelled[:3]+same+train[:9]"):
+    for split in ("train", "train + unlabelled", "unlabelled[:3]+same+train[:9]"):
         dataset.check_labels(split, classes=2)
     for split, classes, reason in [
         ("unlabelled", 1, "none of the 40 images has a class label"),
