@@ -15,6 +15,7 @@ from simclr_tf.runs import moved
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
 # Of these, what evaluation takes from the run where it is not given.
 _MEASURED_BY = ("data_dir", "on_bad_image", "eval_split", "eval_batch_size", "eval_steps")
+_LENGTH = ("train_epochs", "train_steps")
 
 
 def adopt_network(
@@ -112,9 +113,12 @@ def check_same_run(
             continue
         before = stored.get(name, here)
         if before != here and not moved.is_same(name, before, here, folder):
+            remedy = "give the same flags to continue it, or another `model_dir`"
+            if name in _LENGTH:
+                remedy = (
+                    "the learning rate follows from the length: give the same to continue it, or, "
+                    f"to train longer, `checkpoint={folder}` and another `model_dir`"
+                )
             raise SettingError(
-                "model_dir",
-                folder,
-                f"holds a run with {name}={before}, not {here}",
-                "give the same flags to continue it, or another `model_dir`",
+                "model_dir", folder, f"holds a run with {name}={before}, not {here}", remedy
             )

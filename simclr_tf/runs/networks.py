@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simclr_tf.augmentation import SimCLRViews, SupervisedView
+from simclr_tf.augmentation import SimCLRViews, SupervisedView, Views
 from simclr_tf.config import Config
 from simclr_tf.models import SupervisedHead, build_encoder, build_projection_head
 from simclr_tf.optimizers.build import decays_weights
@@ -23,7 +23,7 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
     return SimCLR(
         *_build_parts(config),
         head,
-        views=contrastive_views(config),
+        views=training_views(config),
         temperature=config.loss.temperature,
         hidden_norm=config.loss.hidden_norm,
         **_decay(config),
@@ -37,15 +37,17 @@ def build_classifier(config: Config, num_classes: int) -> Classifier:
     return Classifier(
         *_build_parts(config),
         SupervisedHead(num_classes, zero_init=asked.zero_init_logits_layer),
-        views=SupervisedView(config.data.image_size),
+        views=training_views(config),
         train_after_block=asked.fine_tune_after_block,
         projection_selector=asked.ft_proj_selector,
         **_decay(config),
     )
 
 
-def contrastive_views(config: Config) -> SimCLRViews:
-    """Returns what makes the two views of an image."""
+def training_views(config: Config) -> Views:
+    """Returns what makes the views of an image: two to pre-train, one to fine-tune."""
+    if not config.task.pretraining:
+        return SupervisedView(config.data.image_size)
     return SimCLRViews(
         config.data.image_size,
         color_jitter_strength=config.augmentation.color_jitter_strength,

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import compat, data, files
-from simclr_tf.augmentation import SimCLRViews
+from simclr_tf.augmentation import Views
 from simclr_tf.augmentation.contact_sheet import draw_contact_sheet
 from simclr_tf.config import Config
 from simclr_tf.runs.folder import check_writable, choose_model_dir, stored_config, stored_plan
 from simclr_tf.runs.identity import adopt_run
-from simclr_tf.runs.networks import contrastive_views
+from simclr_tf.runs.networks import training_views
 from simclr_tf.runs.preparation import open_dataset
 
 ROWS = 8
@@ -51,7 +51,7 @@ def show_views(config: Config) -> str:
             cache=config.data.cache_dataset,
             hosts=stored_plan(folder).get("workers", 1),
         )
-    views = contrastive_views(config)
+    views = training_views(config)
     picture = io.BytesIO()
     draw_contact_sheet(samples[:ROWS], views).save(picture, "PNG")
     path = files.join(folder, "views.png")
@@ -62,7 +62,7 @@ def show_views(config: Config) -> str:
     return path
 
 
-def _measure(samples: list[tuple[tf.Tensor, tf.Tensor]], views: SimCLRViews) -> str:
+def _measure(samples: list[tuple[tf.Tensor, tf.Tensor]], views: Views) -> str:
     """Says between which values the pixels of a batch's views lie."""
     pixels = [views.of_one(image, seed).numpy() for image, seed in samples]
     low, high = min(map(np.min, pixels)), max(map(np.max, pixels))

@@ -45,6 +45,12 @@ def test_what_makes_another_run() -> None:
         identity.check_same_run(same.replace(temperature=0.1), STORED)
 
 
+def test_how_to_train_longer_is_said() -> None:
+    asked = identity.adopt_run(evaluating(), STORED)
+    with pytest.raises(SettingError, match="train longer, `checkpoint=.*` and another `model_dir`"):
+        identity.check_same_run(asked.replace(train_epochs=999), STORED)
+
+
 def test_evaluation_takes_what_is_not_given_from_the_run() -> None:
     adopted = identity.adopt_run(evaluating(), STORED)
     assert (adopted.data.dataset, adopted.architecture.resnet_depth) == ("digits", 18)
