@@ -46,3 +46,11 @@ def test_evaluation_equals_one_device_also_of_an_uneven_batch(report) -> None:
     assert two == pytest.approx(one, rel=1e-4)
     for name in ("one", "two"):
         assert report[name]["again"] == report[name]["measured"]
+
+
+def test_a_step_that_one_replica_breaks_is_left_out_on_both(report) -> None:
+    whole, broken = report["skipping"]["whole"], report["skipping"]["broken"]
+    assert (whole["left_out"], broken["left_out"], broken["in_a_row"]) == (0, 1, 0)
+    assert broken["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    for first, second in zip(whole["weights"], broken["weights"], strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-6, atol=1e-7)
