@@ -192,6 +192,14 @@ def test_a_changed_folder_goes_on_and_is_said(run_on, pictures, tmp_path, capsys
         shutil.copy(pictures / "rows" / "é 0.jpg", pictures / "rows" / f"new {number}.jpg")
     assert run_on(*common, export=False) == 0
     assert "63 files then, 93 now" in capsys.readouterr().out
+    # Shrunk, it has more steps behind it than the new plan asks for: those it has.
+    for path in [*(pictures / "rows").glob("new*"), *(pictures / "columns").glob("é*")]:
+        path.unlink()
+    assert run_on(*common) == 0
+    printed = capsys.readouterr().out
+    assert "is finished: 6 of 6 steps (3 would do for the images there are now)" in printed
+    described = tmp_path / "run" / "saved_model" / "6" / "assets.extra" / "simclr.json"
+    assert json.loads(described.read_text())["step"] == 6
 
 
 def test_views(run_on, tmp_path) -> None:
