@@ -88,7 +88,7 @@ def test_pictures_and_their_labels(place: Path) -> None:
         f"folder:./{place.name}//pictures/", folder_labels=f"./{place.name}/labels.csv/"
     )
     assert dataset.class_names == ["x", "y"]
-    samples = data.sample_images(dataset, split="all", count=2, seed=0)
+    samples = data.sample_images(dataset, split="all", batch_size=2, seed=0)
     assert [float(tf.reduce_max(sample)) for sample, _ in samples] == [9, 9]
 
 

@@ -156,7 +156,7 @@ def test_a_checkpoint_s_own_classifier_is_evaluated(run, tmp_path, monkeypatch, 
     save(small_network(), tmp_path)
     assert run(*flags, tiny=False) == 2
     said = capsys.readouterr().err
-    assert "2 of another shape: supervised_head/dense/bias [3] there, [10] here" in said
+    assert f"--dataset=digits has 10 classes, --checkpoint={tmp_path} 3; give a data set" in said
     save(small_network(classes=None), tmp_path, classes=None)
     assert run(*flags, tiny=False) == 2
     assert "has no classifier to evaluate" in capsys.readouterr().err

@@ -43,6 +43,17 @@ def test_pretraining(devices: int, pretrained: dict[int, Path]) -> None:
     check_same(pretrained[1], pretrained[devices])
 
 
+def test_one_step_at_the_default_rate_and_temperature(run_here, tmp_path: Path) -> None:
+    """More than one is compared at `processes.CALM` only: at these, rounding grows with each."""
+    flags = [*TINY, "--mode=train", "--train_steps=1", "--learning_rate=0.3", "--temperature=0.1"]
+    assert run_here(*flags, f"--model_dir={tmp_path / '1'}", export=False) == 0
+    processes.run(*flags, "--num_virtual_devices=2", f"--model_dir={tmp_path / '2'}")
+    one, two = (processes.weights(tmp_path / devices) for devices in "12")
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], rtol=0, atol=3e-5, err_msg=name)
+
+
 def test_fine_tuning(pretrained: dict[int, Path], run_here, tmp_path: Path) -> None:
     flags = [*COMMON, "--train_mode=finetune", f"--checkpoint={pretrained[1]}"]
     assert run_here(*flags, f"--model_dir={tmp_path / '1'}", export=False) == 0

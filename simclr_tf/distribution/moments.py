@@ -32,6 +32,8 @@ def merge_moments(
     if context is None:
         return count, mean, variance
 
+    channels = mean.shape[0]
+
     def add_up(tensor: tf.Tensor) -> tf.Tensor:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
@@ -44,7 +46,7 @@ def merge_moments(
         )
         own = tf.concat([tf.reshape(count, [1]), mean, variance], axis=0)
         rows = add_up(place[:, tf.newaxis] * own[tf.newaxis, :])  # [replicas, 1 + 2 * channels]
-        counts, means, variances = tf.split(rows, [1, *2 * [mean.shape[0]]], axis=1)
+        counts, means, variances = tf.split(rows, [1, channels, channels], axis=1)
         total = tf.reduce_sum(counts)
         shares = tf.math.divide_no_nan(counts, total)
         # About the first one, since shares times large means would round what tells them apart.

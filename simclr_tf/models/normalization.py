@@ -19,11 +19,14 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
     With `global_bn`, mean and variance are those of the global batch, over all replicas (SimCLR,
     section 2.2: statistics of one device would leak which two views share an image).
 
+    The mean is taken away before squares are summed: `E[x^2] - E[x]^2` is noise, or negative, where
+    means are large beside deviations. Replicas merge their own means and variances likewise.
+
     Where one replica holds the whole batch, 4-D inputs are normalized by TensorFlow's fused kernel
-    (1.2 to 3 times faster than the separate operations, most in bfloat16). That kernel reports the
-    unbiased variance, `n / (n - 1)` times the one that synchronized replicas agree upon, and Keras
-    would store it as such. It is converted back here, so that moving statistics do not depend on
-    the number of devices.
+    (1.2 to 3 times faster than the separate operations, most in bfloat16), unless XLA compiles the
+    step. That kernel reports the unbiased variance, `n / (n - 1)` times the one that replicas agree
+    upon, and Keras would store it as such. It is converted back here, so that moving statistics do
+    not depend on the number of devices.
 
     Variables and statistics are float32 under mixed precision too. A layer whose `trainable` is
     False uses its moving statistics and leaves them alone, also with `training=True`.
@@ -85,7 +88,7 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
             # Not a branch: replicas may not call collectives in one.
             centered = tf.where(training, centered, wide - self.moving_mean)
             variance = tf.where(training, variance, tf.convert_to_tensor(self.moving_variance))
-        seen = training & (batch.count > 0)
+        seen = tf.logical_and(training, batch.count > 0)
         self._update(
             tf.where(seen, batch.mean, self.moving_mean),
             tf.where(seen, batch.variance, self.moving_variance),
