@@ -68,6 +68,7 @@ def evaluate_checkpoint(config: Config) -> dict[str, float]:
     model = _build(build_classifier, config, weights.description.num_classes, strategy)
     partial = config.task.allow_partial_checkpoint
     print(restore_parts(model.parts, weights, allow_partial=partial))
+    check_writable(config.task.model_dir)
     with dataset.report_bad_images(config.task.model_dir):
         return _evaluate(config, dataset, strategy, model, step=step_of(weights))
 
@@ -102,6 +103,7 @@ def follow_run(config: Config) -> None:
     last = planned_steps(config, dataset)
     build = build_simclr if config.task.pretraining else build_classifier
     model = _build(build, config, network.num_classes, strategy)
+    check_writable(folder)
     with dataset.report_bad_images(folder):
         for step in _new_steps(folder):
             try:
@@ -140,7 +142,6 @@ def _open(
     Raises:
       UserError: it cannot be had.
     """
-    check_writable(config.task.model_dir)
     strategy = open_devices(config.hardware, seed=config.task.seed, alone=True)
     replicas = strategy.num_replicas_in_sync
     check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
