@@ -83,7 +83,7 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
     the common mean and variance are summed. The gradients of all weights are one all-reduce. The
     rest is small: how many pairs each replica has, asked for by the loss, by the mean over replicas
     and by the gather's gradient; with that mean goes how many labels; the shape of what is
-    gathered; a sum and a count for each metric.
+    gathered; and, in one all-reduce, a sum and a count for each metric.
 
     Args:
       sizes: of the network.
@@ -102,7 +102,7 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
         "batch norm, backward": Traffic("all_reduce", norms, 2 * channels * FLOAT),
         "gradients": Traffic("all_reduce", 1, sizes.parameters * FLOAT),
         "sizes": Traffic("all_gather", 3 + 1, (3 + 1 + 2) * INT),
-        "metrics": Traffic("all_reduce", 2 * sizes.metrics, 2 * sizes.metrics * FLOAT),
+        "metrics": Traffic("all_reduce", 1, 2 * sizes.metrics * FLOAT),
         # The reference release sets each view among zeros for the other replicas' and sums these:
         # the payload is R times the replica's own.
         "reference, forward": Traffic("all_reduce", 2, batch * row),

@@ -466,7 +466,8 @@ GROUPS = (
                 "steps_per_loop",
                 0,
                 "Steps that a device takes before the host looks at it again; summaries and "
-                "checkpoints wait for that. 0: --train_summary_steps on TPUs, else 1.",
+                "checkpoints wait for that. 0: --train_summary_steps on TPUs, 10 at most where "
+                "several machines share the run, else 1.",
                 _COUNT,
                 identity=False,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -71,9 +72,13 @@ def _run(*flags: str, model_dir: str) -> None:
     command = ["-m", "simclr_tf.run", f"--flagfile={RECIPE}", *flags]
     command.append(f"--model_dir={FOLDER / model_dir}")
     print("$ python " + " ".join(command), flush=True)
-    result = subprocess.run([sys.executable, *command], check=False)
-    if result.returncode:
-        sys.exit(result.returncode)
+    with subprocess.Popen([sys.executable, *command]) as process:
+        while process.poll() is None:
+            # Ctrl-C reaches the command too, which saves, and says so: wait for it.
+            with contextlib.suppress(KeyboardInterrupt):
+                process.wait()
+    if process.returncode:
+        sys.exit(process.returncode)
 
 
 def _write_digit() -> tuple[Path, int]:

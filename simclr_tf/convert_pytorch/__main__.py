@@ -17,7 +17,7 @@ from simclr_tf.paths import clean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0, or 2 for bad input."""
+    """Runs one command line and returns its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     try:
         given = _parse(argv)
         # TensorFlow is imported after parsing, so that --help and a bad flag are immediate.
@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = convert(**given)
     except UserError as error:
         return print_error(error)
+    except KeyboardInterrupt:
+        return 130
     print(f"{done}\nuse it with --checkpoint={clean(given['output'])}")
     return 0
 

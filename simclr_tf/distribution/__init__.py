@@ -2,9 +2,9 @@
 
 from simclr_tf.distribution.gather import (
     gather_replicas,
-    greatest_of_replicas,
     replica_offset,
     replica_share,
+    sum_scalars,
 )
 from simclr_tf.distribution.moments import merge_moments
 from simclr_tf.distribution.strategy import choose_strategy
@@ -19,11 +19,11 @@ __all__ = [
     "Workers",
     "choose_strategy",
     "gather_replicas",
-    "greatest_of_replicas",
     "merge_moments",
     "noticing_lost_workers",
     "replica_offset",
     "replica_share",
     "sum_over_workers",
+    "sum_scalars",
     "workers_of",
 ]

@@ -5,6 +5,8 @@ All replicas must call them, in the same order: a replica that skips one leaves 
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -67,9 +69,20 @@ def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(local, tf.cast(everywhere, tf.float32))
 
 
-def greatest_of_replicas(value: tf.Tensor) -> tf.Tensor:
-    """Returns the greatest of all replicas' values, a scalar as `value` is."""
-    return tf.reduce_max(gather_replicas(tf.reshape(value, [1])))
+def sum_scalars(values: Any) -> Any:
+    """Sums scalars over replicas, all of them in one collective.
+
+    Args:
+      values: a structure of float32 scalars, such as a dictionary of pairs.
+
+    Returns:
+      The same structure.
+    """
+    context = context_of_many_replicas()
+    if context is None:
+        return values
+    packed = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stack(tf.nest.flatten(values)))
+    return tf.nest.pack_sequence_as(values, tf.unstack(packed))
 
 
 def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,10 @@ import math
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
 
+# TensorFlow keeps two kilobytes of each collective of each call for good; a loop is one call. And
+# SIGTERM is heard after a loop: clouds give half a minute.
+STEPS_PER_LOOP_OF_WORKERS = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -68,7 +72,11 @@ def make_plan(
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch
     summary_steps = files.train_summary_steps or checkpoint_steps
-    steps_per_loop = config.hardware.steps_per_loop
+    steps_per_loop = 1
+    if config.hardware.on_tpu:
+        steps_per_loop = summary_steps
+    elif workers > 1:
+        steps_per_loop = min(STEPS_PER_LOOP_OF_WORKERS, checkpoint_steps, summary_steps)
     return Plan(
         train_examples=train_examples,
         num_classes=num_classes,
@@ -78,7 +86,7 @@ def make_plan(
         warmup_steps=warmup,
         checkpoint_steps=checkpoint_steps,
         summary_steps=summary_steps,
-        steps_per_loop=steps_per_loop or (summary_steps if config.hardware.on_tpu else 1),
+        steps_per_loop=config.hardware.steps_per_loop or steps_per_loop,
         learning_rate=scaled_learning_rate(
             length.learning_rate, length.learning_rate_scaling, batch
         ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from simclr_tf.distribution import replica_share
+from simclr_tf.distribution import replica_share, sum_scalars
 
 
 def labeled(labels: tf.Tensor) -> tf.Tensor:
@@ -53,13 +53,17 @@ def record(
     metrics: Mapping[str, tf.keras.metrics.Mean],
     *measured: tuple[Mapping[str, tf.Tensor], tf.Tensor],
     counts: tf.Tensor | None = None,
+    more: Mapping[str, tf.Tensor] | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Adds a step's values and returns all means.
+    """Adds a step's values, and returns all means over what all replicas have added.
+
+    They are summed in one collective: `metric.result()` would take two for each.
 
     Args:
       metrics: by name.
       *measured: values by the same names, and over how many images of this replica they are means.
       counts: whether the step counts, a bool scalar; None if it does.
+      more: float32 scalars by name, to be summed over replicas in the same collective.
     """
     for values, size in measured:
         for name, value in values.items():
@@ -67,7 +71,12 @@ def record(
                 size = tf.where(counts, size, 0)
                 value = tf.where(counts, value, tf.zeros_like(value))
             metrics[name].update_state(value, sample_weight=size)
-    return {name: metric.result() for name, metric in metrics.items()}
+    own = {
+        name: (metric.total.read_value(), metric.count.read_value())
+        for name, metric in metrics.items()
+    }
+    sums, more = sum_scalars((own, dict(more or {})))
+    return {**{name: tf.math.divide_no_nan(*pair) for name, pair in sums.items()}, **more}
 
 
 def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from signal import SIGTERM
 from typing import Any
 
 import tensorflow as tf
@@ -35,16 +36,17 @@ class Preemption(tf.keras.callbacks.Callback):
         self._told: tf.Variable | None = None
         if several:
             # Made outside the strategy, so that each machine has its own.
-            self._told = tf.Variable(0, dtype=tf.int32, trainable=False)
+            self._told = tf.Variable(0.0, trainable=False)
             network.share_stop(self._told.read_value)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self._told is not None and stopping.told_by():
-            self._told.assign(stopping.told_by())
+            self._told.assign(1.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        number = stopping.told_by() if self._told is None else int((logs or {})["stop"])
-        if number:
+        number = stopping.told_by()
+        if number if self._told is None else (logs or {})["stop"]:
             step = self._start + batch + 1
             self._state.save(step)
-            raise Stopped(number, f", saved at step {step:,}; {self._account}")
+            # Another machine does not say what it was told by: most often it is taken away.
+            raise Stopped(number or SIGTERM, f", saved at step {step:,}; {self._account}")

@@ -8,7 +8,6 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.checkpoints import variables_by_path
-from simclr_tf.distribution import greatest_of_replicas
 from simclr_tf.training.leaving_out import StepGuard
 from simclr_tf.training.measures import record
 
@@ -99,10 +98,10 @@ class Stepping(tf.keras.Model):
         return StepGuard(learned, [v for v in parts if id(v) not in known])
 
     def share_stop(self, told: Callable[[], tf.Tensor]) -> None:
-        """Has each step return `stop`, the greatest that `told` gives on any machine.
+        """Has each step return `stop`, the sum of what `told` gives on each replica.
 
         Args:
-          told: returns an int32 scalar in the step.
+          told: returns a float32 scalar in the step.
         """
         self._told = told
 
@@ -135,10 +134,9 @@ class Stepping(tf.keras.Model):
         if scale is not None:
             gradients = optimizer.get_unscaled_gradients(gradients)
         optimizer.apply_gradients(zip(gradients, variables))
-        counts, counted = None, dict[str, Any]()
+        counts, more = None, dict[str, tf.Tensor]()
         if self._guard is not None:
-            counts, counted = self._guard.settle(before, measured[0][0]["total_loss"])
-        results = {**record(self.train_metrics, *measured, counts=counts), **counted}
+            counts, more = self._guard.settle(before, measured[0][0]["total_loss"])
         if self._told is not None:
-            results["stop"] = greatest_of_replicas(self._told())
-        return results
+            more["stop"] = self._told()
+        return record(self.train_metrics, *measured, counts=counts, more=more)
