@@ -30,7 +30,7 @@ from simclr_tf.models import BatchNormRelu  # noqa: E402
 from simclr_tf.runs.networks import build_simclr  # noqa: E402
 from simclr_tf.runs.plan import make_plan  # noqa: E402
 from simclr_tf.runs.preparation import PreparedRun, open_devices  # noqa: E402
-from simclr_tf.runs.training import compile_network  # noqa: E402
+from simclr_tf.runs.starting import compile_network  # noqa: E402
 from simclr_tf.training.network import Network  # noqa: E402
 
 _CLASSES = 1000
@@ -119,19 +119,20 @@ def by_purpose(messages: list[Message]) -> dict[str, Traffic]:
     """Sorts the messages of a training step by what they are for.
 
     The gradient of a graph is written from its end to its beginning: after the loss come the
-    gradient of the gather, those of batch normalization, and last the weights' own, all in one.
+    gradient of the gather, those of batch normalization, and last the weights' own, all in one. What
+    metrics have added up comes behind them.
     """
     purposes: dict[str, list[Message]] = {
         "gather, forward": [m for m in messages if m.op == "CollectiveGatherV2" and _floats(m)],
         "batch norm, forward": [m for m in messages if m.op == _REDUCE and "/moments/" in m.name],
         "sizes": [m for m in messages if m.op in _GATHERS and not _floats(m)],
-        "metrics": [m for m in messages if m.op == "AddN"],
     }
     known = {m.name for listed in purposes.values() for m in listed}
     backward = [m for m in messages if m.name not in known]
     purposes["gather, backward"] = backward[:1]
-    purposes["batch norm, backward"] = backward[1:-1]
-    purposes["gradients"] = backward[-1:]
+    purposes["batch norm, backward"] = backward[1:-2]
+    purposes["gradients"] = backward[-2:-1]
+    purposes["metrics"] = backward[-1:]
     return {purpose: total(listed) for purpose, listed in purposes.items() if listed}
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
@@ -43,6 +43,7 @@ class _State:
         self.told = 0  # how many signals have come
         self.number = 0  # of the first of them
         self.waits_for_step = False
+        self.tell: Callable[[], None] = lambda: None
 
 
 _state = _State()
@@ -90,9 +91,13 @@ def during(doing: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def until_step_ends() -> Iterator[None]:
-    """While it is open, a first signal waits until somebody asks `told_by`."""
-    _state.waits_for_step = True
+def until_step_ends(tell: Callable[[], None]) -> Iterator[None]:
+    """While it is open, a first signal waits until somebody asks `told_by`.
+
+    Args:
+      tell: called in another thread as soon as the signal comes.
+    """
+    _state.waits_for_step, _state.tell = True, tell
     try:
         yield
     finally:
@@ -140,6 +145,7 @@ def _watch(reading: int, state: _State) -> None:
         while number := numbers.read(1):
             come += number[0] in list(SIGNALS)
             if state.waits_for_step and come < 2:
+                state.tell()
                 continue
             ended = state.ended.wait(_SECONDS_TO_END)
             if not ended and state.told < come:

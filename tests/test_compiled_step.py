@@ -12,7 +12,7 @@ import tensorflow as tf
 from simclr_tf.config import parse
 from simclr_tf.runs.networks import build_simclr
 from simclr_tf.runs.preparation import prepare
-from simclr_tf.runs.training import compile_network
+from simclr_tf.runs.starting import compile_network
 from tests import processes
 from tests.conftest import TINY
 

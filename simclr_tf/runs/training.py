@@ -81,7 +81,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         with (
             explaining_failures(run, start.state),
             stopping.during(told),
-            stopping.until_step_ends(),
+            stopping.until_step_ends(preemption.tell),
         ):
             model.fit(
                 run.strategy.distribute_datasets_from_function(input_fn),

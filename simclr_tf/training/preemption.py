@@ -39,8 +39,9 @@ class Preemption(tf.keras.callbacks.Callback):
             self._told = tf.Variable(0.0, trainable=False)
             network.share_stop(self._told.read_value)
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._told is not None and stopping.told_by():
+    def tell(self) -> None:
+        """Has the step that is being taken, or the next, tell the other machines."""
+        if self._told is not None:
             self._told.assign(1.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
