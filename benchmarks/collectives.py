@@ -119,8 +119,8 @@ def by_purpose(messages: list[Message]) -> dict[str, Traffic]:
     """Sorts the messages of a training step by what they are for.
 
     The gradient of a graph is written from its end to its beginning: after the loss come the
-    gradient of the gather, those of batch normalization, and last the weights' own, all in one. What
-    metrics have added up comes behind them.
+    gradient of the gather, those of batch normalization, and last the weights' own, all in one.
+    What metrics have added up comes behind them.
     """
     purposes: dict[str, list[Message]] = {
         "gather, forward": [m for m in messages if m.op == "CollectiveGatherV2" and _floats(m)],

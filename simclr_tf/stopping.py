@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -96,12 +95,17 @@ def until_step_ends(tell: Callable[[], None]) -> Iterator[None]:
 
     Args:
       tell: called in another thread as soon as the signal comes.
+
+    Raises:
+      Stopped: on leaving, if nobody has asked since the signal came.
     """
     _state.waits_for_step, _state.tell = True, tell
     try:
         yield
     finally:
         _state.waits_for_step = False
+    if _state.number:
+        raise Stopped(_state.number, " after the last step, which is saved")
 
 
 def told_by() -> int | None:
@@ -128,8 +132,7 @@ def _handle(number: int, frame: Any) -> None:
     _state.told += 1
     if _state.waits_for_step and _state.told == 1:
         _state.number = number
-        name = SIGNALS[signal.Signals(number)]
-        print(f"\n{name}: saves after this step; once more ends at once", file=sys.stderr)
+        _say(f"{SIGNALS[signal.Signals(number)]}: saves after this step; once more ends at once")
         return
     raise Stopped(number, _state.doing)
 
@@ -149,6 +152,11 @@ def _watch(reading: int, state: _State) -> None:
                 continue
             ended = state.ended.wait(_SECONDS_TO_END)
             if not ended and state.told < come:
-                line = f"\nstopped by {SIGNALS[signal.Signals(number[0])]}{state.doing}\n"
-                os.write(2, line.encode(errors="replace"))
+                _say(f"stopped by {SIGNALS[signal.Signals(number[0])]}{state.doing}")
                 os._exit(128 + number[0])
+
+
+def _say(line: str) -> None:
+    """Prints to standard error, also in the midst of another print, where Python's own fails."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{line}\n".encode(errors="replace"))
