@@ -11,6 +11,8 @@ import pytest
 from simclr_tf import stopping
 from simclr_tf.stopping import Stopped
 
+pytestmark = pytest.mark.smoke
+
 
 def send(number: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)

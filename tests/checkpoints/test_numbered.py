@@ -8,6 +8,8 @@ import pytest
 
 from simclr_tf.checkpoints import numbered
 
+pytestmark = pytest.mark.smoke
+
 DATA = "data-00000-of-00001"
 ASIDE = f"ckpt-7.{'0f' * 16}"
 

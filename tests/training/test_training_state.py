@@ -13,6 +13,8 @@ from simclr_tf.errors import RunFailed, UserError
 from simclr_tf.training.diverged import Diverged
 from simclr_tf.training.training_state import Restored, TrainingState
 
+pytestmark = pytest.mark.smoke
+
 
 class OneLayer(tf.keras.Model):
     """Stands for a network: a part and an optimizer with a slot per variable."""
