@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -48,6 +49,17 @@ def check_reachable(field: str, value: str, path: str | None = None) -> None:
             f"is on {scheme}://, which TensorFlow {tf.__version__} on this machine cannot reach",
             f"give a path on a disk of this machine, or on one of {others}",
         )
+
+
+@contextlib.contextmanager
+def gone_if_unfinished(aside: str) -> Iterator[None]:
+    """Removes a folder that is written aside where that fails, or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError, tf.errors.OpError):
+            tf.io.gfile.rmtree(aside)
+        raise
 
 
 def write_text(path: str, text: str) -> None:

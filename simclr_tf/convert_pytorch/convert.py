@@ -148,15 +148,15 @@ def _assign(
 def _write(output: str, parts: Mapping[str, Any], description: Description, file: str) -> None:
     """Writes aside, then renames: there is a whole checkpoint at `output`, or none."""
     aside = f"{output}.{uuid.uuid4().hex}.tmp"
-    try:
-        tf.io.gfile.makedirs(aside)
-    except tf.errors.OpError as error:
-        reason = first_line(error)
-        raise SettingError("output", output, f"cannot be written: {reason}") from None
-    tf.train.Checkpoint(**parts).write(files.join(aside, "ckpt-0"))
     content = {**description.to_json(), "converted_from": file.rpartition("/")[2]}
-    files.write_json(files.join(aside, FILE_NAME), content)
-    tf.io.gfile.rename(aside, output)
+    try:
+        with files.gone_if_unfinished(aside):
+            tf.io.gfile.makedirs(aside)
+            tf.train.Checkpoint(**parts).write(files.join(aside, "ckpt-0"))
+            files.write_json(files.join(aside, FILE_NAME), content)
+            tf.io.gfile.rename(aside, output)
+    except (OSError, tf.errors.OpError) as error:
+        raise SettingError("output", output, f"cannot be written: {first_line(error)}") from None
 
 
 def _in_words(description: Description) -> str:

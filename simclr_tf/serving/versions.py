@@ -60,7 +60,8 @@ def publish(write: Callable[[str], None], base: str, *, step: int, keep: int) ->
     aside = f"{base}_{uuid.uuid4().hex}.tmp"
     renames = files.renames_folders(base)
     if renames:
-        write(aside)
+        with files.gone_if_unfinished(aside):
+            write(aside)
     versions = list_versions(base)
     version = max(step, versions[-1] + 1) if versions else step
     target = files.join(base, str(version))

@@ -304,6 +304,6 @@ def test_output_is_never_overwritten_nor_half_written(tmp_path, monkeypatch, cap
         raise OSError("no space left")
 
     monkeypatch.setattr(files, "write_json", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match="`output=.*out` cannot be written: no space left"):
         convert(str(tmp_path / "in.pt"), str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.pt"]

@@ -63,6 +63,19 @@ def test_old_versions_go_once_their_successor_is_a_minute_old(tmp_path, keep, le
     assert versions.list_versions(str(tmp_path / "base")) == [int(number) for number in left]
 
 
+def test_what_cannot_be_written_leaves_nothing(tmp_path) -> None:
+    def fail(folder: str) -> None:
+        Path(folder).mkdir()
+        (Path(folder) / "variables").write_text("half")
+        raise OSError("no space left")
+
+    publish(tmp_path, 1)
+    with pytest.raises(OSError, match="no space"):
+        versions.publish(fail, str(tmp_path / "base"), step=2, keep=1)
+    assert list(tmp_path.iterdir()) == [tmp_path / "base"]
+    assert versions.list_versions(str(tmp_path / "base")) == [1]
+
+
 def test_where_folders_cannot_be_renamed_it_is_written_in_place(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(files, "renames_folders", lambda path: False)
     monkeypatch.setattr(tf.io.gfile, "rename", None)
