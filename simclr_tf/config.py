@@ -12,6 +12,7 @@ from absl import flags
 from simclr_tf import flag_definitions, help_page, paths
 from simclr_tf.architecture import Architecture, uses_cifar_stem
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.packaged_recipes import find_recipes
 
 # Of an architecture, but not flags: a checkpoint that came from PyTorch sets them.
 _NOT_FLAGS = {"torch_normalization": None, "stem_relu": True}
@@ -223,7 +224,7 @@ def parse(arguments: Sequence[str]) -> Config:
     values = flags.FlagValues()
     flag_definitions.define(values)
     help_page.define(values)
-    extra = values(["simclr_tf", *arguments])[1:]
+    extra = values(["simclr_tf", *find_recipes(arguments)])[1:]
     if extra:
         raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
     names = [row.name for row in flag_definitions.rows()]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from simclr_tf import flag_definitions
 from simclr_tf.bounds import OneOf
+from simclr_tf.version import __version__
 
 _USAGE = """SimCLR for TensorFlow: pre-train, evaluate, fine-tune and export image encoders.
 
   python -m simclr_tf.run --train_mode=pretrain --dataset=cifar10 --image_size=32 ...
   python -m simclr_tf.run --train_mode=finetune --checkpoint=runs/NAME ...
-  python -m simclr_tf.run --flagfile=flags/RECIPE.flags [--any_flag=overrides]
+  python -m simclr_tf.run --flagfile=RECIPE [--any_flag=overrides]
+
+`simclr_tf` and `python -m simclr_tf` are the same command.
 """
 
 
@@ -25,21 +29,24 @@ class HelpWanted(Exception):
 class _HelpFlag(flags.BooleanFlag):
     """Ends parsing where it stands, as absl's own does: what comes after it is not looked at."""
 
-    def __init__(self, name: str, text: str, short_name: str | None = None, *, brief: bool) -> None:
+    def __init__(
+        self, name: str, text: str, short_name: str | None = None, *, page: Callable[[], str]
+    ) -> None:
         super().__init__(name, False, text, short_name=short_name)
-        self._brief = brief
+        self._make_page = page
 
     def parse(self, argument: Any) -> None:
         if self.parser.parse(argument):
-            raise HelpWanted(_brief_page() if self._brief else _page())
+            raise HelpWanted(self._make_page())
 
 
 def define(values: flags.FlagValues) -> None:
-    """Defines `--help`, `-h`, `-?`, `--helpfull` and `--helpshort` on `values`."""
+    """Defines `--help`, `-h`, `-?`, `--helpfull`, `--helpshort` and `--version` on `values`."""
     for flag in (
-        _HelpFlag("help", "Show every flag with its meaning.", "h", brief=False),
-        _HelpFlag("helpfull", "The same.", "?", brief=False),
-        _HelpFlag("helpshort", "Show every flag with its default.", brief=True),
+        _HelpFlag("help", "Show every flag with its meaning.", "h", page=_page),
+        _HelpFlag("helpfull", "The same.", "?", page=_page),
+        _HelpFlag("helpshort", "Show every flag with its default.", page=brief_page),
+        _HelpFlag("version", "Show the version.", page=lambda: f"simclr_tf {__version__}"),
     ):
         flags.DEFINE_flag(flag, flag_values=values)
 
@@ -64,7 +71,8 @@ def _page() -> str:
     return "\n".join(lines).rstrip()
 
 
-def _brief_page() -> str:
+def brief_page() -> str:
+    """Returns usage and every flag with its default."""
     lines = [_USAGE, "Every flag with its default; --help says what they mean."]
     for group in flag_definitions.GROUPS:
         lines += ["", f"{group.title}:"]

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     try:
+        if len(argv) == 1:
+            raise help_page.HelpWanted(help_page.brief_page())
         config = config_lib.parse(argv[1:])
         validation.check(config)
         compat.import_tensorflow()

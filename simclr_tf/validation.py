@@ -39,6 +39,13 @@ def _check_task(config: Config) -> None:
     task = config.task
     if task.pretraining and task.mode not in ("probe", "export"):
         _check_pretraining(config)
+    if config.data.dataset.startswith(("/", "~", ".")):
+        raise SettingError(
+            "dataset",
+            config.data.dataset,
+            "is a path, not the name of a data set",
+            f"for your own pictures, give `dataset=folder:{config.data.dataset}`",
+        )
     # --mode=eval takes the data set from the run that it evaluates.
     takes_labels = config.data.dataset.startswith("folder:") or task.mode == "eval"
     if config.data.folder_labels != "none" and not takes_labels:

@@ -134,6 +134,9 @@ BAD_FLAGS = {
     "--mode=export --checkpoint=x --allow_partial_checkpoint": "--allow_partial_checkpoint",
     "--mode=export --checkpoint=x --format=keras": "saved_model",
     "--trust_checkpoint": "--trust_checkpoint does nothing without --checkpoint",
+    "--dataset=/pictures/mine": "is a path, not the name of a data set; for your own pictures, "
+    "give --dataset=folder:/pictures/mine",
+    "--dataset=./mine": "give --dataset=folder:./mine",
     "--mode=export --checkpoint=x --format=tflite --export_precision=bfloat16": "for SavedModels",
     "--mode=train_then_eval --nolineareval_while_pretraining": "--mode=probe",
     "--learning_rate=nan": "--learning_rate",

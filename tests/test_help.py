@@ -9,6 +9,7 @@ import pytest
 
 from simclr_tf import flag_definitions
 from simclr_tf.run import main
+from simclr_tf.version import __version__
 
 pytestmark = pytest.mark.smoke
 
@@ -31,6 +32,18 @@ def test_short_help_is_a_line_for_each_flag(capsys: pytest.CaptureFixture) -> No
     lines = capsys.readouterr().out.splitlines()
     assert "  --temperature=0.1" in lines
     assert sum(line.startswith("  --") for line in lines) == len(list(flag_definitions.rows()))
+
+
+def test_no_flags_at_all_are_a_question(capsys: pytest.CaptureFixture) -> None:
+    assert main(["simclr_tf"]) == 0
+    bare = capsys.readouterr().out
+    assert main(["simclr_tf", "--helpshort"]) == 0
+    assert bare == capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture) -> None:
+    assert main(["simclr_tf", "--version"]) == 0
+    assert capsys.readouterr().out == f"simclr_tf {__version__}\n"
 
 
 def test_what_follows_help_is_not_looked_at(capsys: pytest.CaptureFixture) -> None:

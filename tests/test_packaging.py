@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -41,6 +42,23 @@ def test_simclr_tf_and_nothing_else_of_the_top_level(wheel) -> None:
     assert {name for name in names if not name.endswith(".dist-info")} == {"simclr_tf"}
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("simclr_tf/**/*.py")}
     assert modules | {"simclr_tf/py.typed"} <= set(wheel.namelist())
+
+
+def test_the_recipes_and_the_command_come_along(wheel, tmp_path) -> None:
+    recipes = {f"simclr_tf/recipes/{path.name}" for path in (ROOT / "flags").iterdir()}
+    assert {name for name in wheel.namelist() if name.startswith("simclr_tf/recipes")} == recipes
+    entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "simclr_tf = simclr_tf.run:main" in wheel.read(entry).decode()
+    # Outside a clone, README's command finds the recipe: its own temperature is what is refused.
+    wheel.extractall(tmp_path / "site")
+    for name in ("flags/quickstart.flags", "quickstart"):
+        command = [sys.executable, "-m", "simclr_tf", f"--flagfile={name}", "--temperature=-1"]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --temperature=-1")
 
 
 def test_with_the_pins_of_requirements(wheel) -> None:
