@@ -38,16 +38,14 @@ def move(folder: str, old: str, new: str) -> None:
       old: what their names begin with.
       new: what they shall begin with, perhaps in a folder below. What lies there is overwritten.
     """
-    names = [name for name in _names(folder) if name.startswith(f"{old}.")]
-    for name in sorted(names, key=lambda name: name.endswith(".index")):
+    for name in _files_of(folder, old):
         target = files.join(folder, new + name.removeprefix(old))
         tf.io.gfile.rename(files.join(folder, name), target, overwrite=True)
 
 
 def remove(folder: str, step: int) -> None:
     """Removes a checkpoint, the index first."""
-    names = [name for name in _names(folder) if name.startswith(f"ckpt-{step}.")]
-    for name in sorted(names, key=lambda name: not name.endswith(".index")):
+    for name in reversed(_files_of(folder, f"ckpt-{step}")):
         tf.io.gfile.remove(files.join(folder, name))
 
 
@@ -80,6 +78,12 @@ def remove_aside(folder: str, aside: str) -> None:
         if name.startswith((f"{aside}.", f"{aside}_temp")):
             path = files.join(folder, name)
             tf.io.gfile.rmtree(path) if tf.io.gfile.isdir(path) else tf.io.gfile.remove(path)
+
+
+def _files_of(folder: str, begin: str) -> list[str]:
+    """Returns the names of a checkpoint's files, of which the index is the last."""
+    names = [name for name in _names(folder) if name.startswith(f"{begin}.")]
+    return sorted(names, key=lambda name: name.endswith(".index"))
 
 
 def _names(folder: str) -> list[str]:

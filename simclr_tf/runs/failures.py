@@ -13,8 +13,7 @@ from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.training.diverged import Diverged
 from simclr_tf.training.training_state import TrainingState
 
-# Another machine that is gone; see `noticing_lost_workers`.
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError)
+# Not those of another machine that is gone: see `noticing_lost_workers`.
 _FILES = (
     OSError,
     tf.errors.ResourceExhaustedError,
@@ -46,8 +45,6 @@ def explaining_failures(run: PreparedRun, state: TrainingState) -> Iterator[None
     except MemoryError as error:
         raise RunFailed(_explain_memory(run)) from error
     except _FILES as error:
-        if run.workers.count > 1 and isinstance(error, _LOST):
-            raise
         if "OOM" in str(error):
             raise RunFailed(_explain_memory(run)) from error
         raise RunFailed(

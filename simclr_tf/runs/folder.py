@@ -40,7 +40,7 @@ def choose_model_dir(config: Config) -> Config:
     stored = stored_config(folder)
     if stored is not None:
         check_same_run(config, stored)
-    elif not numbered.is_empty(folder) or tf.io.gfile.exists(files.join(folder, "checkpoint")):
+    elif holds_checkpoint(folder) or tf.io.gfile.exists(files.join(folder, "checkpoint")):
         raise SettingError(
             "model_dir",
             folder,

@@ -113,6 +113,16 @@ def numbered_as_trained(dataset: data.ImageDataset, network: Description, settin
     return dataset, [] if same else [f"{dataset.name}: no names in common, classes go by position"]
 
 
+def without_probe(folder: str) -> SettingError:
+    """Returns the error to raise where the run in `folder` has no classifier to evaluate."""
+    return SettingError(
+        "model_dir",
+        folder,
+        "was pre-trained without a linear probe",
+        f"measure its features with `mode=probe` `checkpoint={folder}`",
+    )
+
+
 def _why_no_probe(
     config: Config, dataset: data.ImageDataset, known: Description | None
 ) -> str | None:
@@ -125,12 +135,7 @@ def _why_no_probe(
     folder, measured = config.task.model_dir, config.task.mode == "train_then_eval"
     if known is not None:
         if known.num_classes is None and measured:
-            raise SettingError(
-                "model_dir",
-                folder,
-                "was pre-trained without a linear probe",
-                f"measure its features with `mode=probe` `checkpoint={folder}`",
-            )
+            raise without_probe(folder)
         return "" if known.num_classes is None else None
     try:
         split = config.data.train_split

@@ -100,7 +100,7 @@ def find_start(
         task.model_dir,
         run.config.files.keep_checkpoint_max,
         scratch,
-        **({"may_write": lock.check} if lock else {}),
+        may_write=lock.check if lock else None,
     )
     restored = state.restore()
     step = 0 if restored is None else restored.step

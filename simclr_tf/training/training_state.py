@@ -57,7 +57,7 @@ class TrainingState:
         model_dir: str,
         keep: int,
         scratch: str | None = None,
-        may_write: Callable[[], None] = lambda: None,
+        may_write: Callable[[], None] | None = None,
     ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._checkpoint = tf.train.Checkpoint(
@@ -74,7 +74,8 @@ class TrainingState:
           RunFailed: it cannot be written. Earlier ones are as they were.
           Diverged: the weights or the optimizer's are no numbers any more. The same.
         """
-        self._may_write()
+        if self._may_write is not None:
+            self._may_write()
         self._step.assign(step)
         folder = self._scratch or self._model_dir
         aside = numbered.name_aside(step)

@@ -27,7 +27,7 @@ from simclr_tf.runs.folder import (
 )
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.initial_weights import open_weights, step_of
-from simclr_tf.runs.labels import labeled_only, numbered_as_trained
+from simclr_tf.runs.labels import labeled_only, numbered_as_trained, without_probe
 from simclr_tf.runs.networks import build_classifier, build_simclr
 from simclr_tf.runs.plan import check_divisible
 from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
@@ -93,12 +93,7 @@ def follow_run(config: Config) -> None:
         )
     config = adopt_run(config, stored)
     if network.num_classes is None:
-        raise SettingError(
-            "model_dir",
-            folder,
-            "was pre-trained without a linear probe",
-            f"measure its features with `mode=probe` `checkpoint={folder}`",
-        )
+        raise without_probe(folder)
     dataset, strategy = _open(config, network, f"`model_dir={folder}`")
     last = planned_steps(config, dataset)
     build = build_simclr if config.task.pretraining else build_classifier
