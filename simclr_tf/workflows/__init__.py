@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -23,9 +25,10 @@ def run(config: Config) -> None:
     _show_own_messages()
     _check_reachable(config)
     began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
-    # What is said while a progress bar is drawn gets a line of its own.
-    with logging_redirect_tqdm([logging.getLogger("simclr_tf")]), stopping.during(began):
-        _run(config)
+    with _warnings_are_logged() as warned, stopping.during(began):
+        # What is said while a progress bar is drawn gets a line of its own.
+        with logging_redirect_tqdm([logging.getLogger("simclr_tf"), warned]):
+            _run(config)
 
 
 def _run(config: Config) -> None:
@@ -64,6 +67,19 @@ def _check_reachable(config: Config) -> None:
         path = row.path and row.path.path_of(settings[row.name])
         if path:
             files.check_reachable(row.name, settings[row.name], path)
+
+
+@contextlib.contextmanager
+def _warnings_are_logged() -> Iterator[logging.Logger]:
+    """While it is open, Python's warnings go through the logger that it gives."""
+    logger = logging.getLogger("py.warnings")
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.propagate = False
+    logging.captureWarnings(True)
+    try:
+        yield logger
+    finally:
+        logging.captureWarnings(False)
 
 
 def _show_own_messages() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -31,6 +32,8 @@ def show_views(config: Config) -> str:
     Raises:
       UserError: bad input.
     """
+    # No weights are needed, so that any checkpoint will do, also one of the run itself.
+    config = dataclasses.replace(config, given=config.given - {"checkpoint"})
     stored = stored_config(config.task.model_dir) if config.task.model_dir else None
     config = choose_model_dir(config) if stored is None else adopt_run(config, stored)
     folder, split, step = config.task.model_dir, config.data.train_split, config.evaluation.step
