@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -33,11 +35,20 @@ Trainable = SimCLR | Classifier
 _SHOWN = 8  # pairs of views in TensorBoard
 
 
-def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
-    """Trains from `start` to the planned step.
+class Trained(NamedTuple):
+    """What became of a run's steps.
 
-    Returns:
-      The metrics of the last summary, none if there was nothing left to train.
+    Attributes:
+      metrics: of the last summary, none if there was nothing left to train.
+      seconds: that this process has trained.
+    """
+
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
+    """Trains from `start` to the planned step.
 
     Raises:
       RunFailed: the run cannot go on: its loss is no number, or a checkpoint cannot be written, or
@@ -46,7 +57,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
     """
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
-        return {}
+        return Trained({}, 0.0)
     assert model.views is not None  # `runs.networks` gives them
     batch = config.optimization.train_batch_size
     pipeline = ViewPipeline(model.views, on_device=_augments_on_device(run))
@@ -89,6 +100,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         several=workers.count > 1,
         account=f"{same_command(config)} goes on",
     )
+    began = time.monotonic()
     try:
         told = f"in training, not saved; {same_command(config)} goes on from the last checkpoint"
         with (
@@ -106,12 +118,13 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
             if checkpointing.step != plan.train_steps:
                 raise Diverged("data", checkpointing.step)
     finally:
+        seconds = time.monotonic() - began
         progress.close()
         with stopping.during(f"while drawing curves; {same_command(config)} goes on"):
             curves.draw()
     if watch.left_out:
         print(f"{watch.left_out:,} steps left out, whose loss or weights were no numbers")
-    return summaries.last
+    return Trained(summaries.last, seconds)
 
 
 def export(run: PreparedRun, model: Network, start: Start) -> None:

@@ -17,8 +17,8 @@ _IMAGES_AT_MOST = 100_000
 class Tally(tf.keras.callbacks.Callback):
     """Means over some steps of a run, over all replicas, with no collective of their own.
 
-    Several steps a call are all counted; those that are left out are not. Comes before the callbacks
-    that ask it.
+    Several steps a call are all counted; those that are left out are not. Comes before the
+    callbacks that ask it.
 
     Args:
       network: being trained.

@@ -25,10 +25,13 @@ def run(config: Config) -> None:
     _show_own_messages()
     _check_reachable(config)
     began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
-    with _warnings_are_logged() as warned, stopping.during(began):
+    with (
+        _warnings_are_logged() as warned,
         # What is said while a progress bar is drawn gets a line of its own.
-        with logging_redirect_tqdm([logging.getLogger("simclr_tf"), warned]):
-            _run(config)
+        logging_redirect_tqdm([logging.getLogger("simclr_tf"), warned]),
+        stopping.during(began),
+    ):
+        _run(config)
 
 
 def _run(config: Config) -> None:

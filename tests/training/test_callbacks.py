@@ -11,9 +11,9 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from simclr_tf.optimizers import WarmUpCosine
+from simclr_tf.training import tally as tally_module
 from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.diverged import Diverged, WatchLoss
-from simclr_tf.training import tally as tally_module
 from simclr_tf.training.every_steps import EverySteps
 from simclr_tf.training.measures import record
 from simclr_tf.training.metrics_file import MetricsFile
@@ -22,7 +22,7 @@ from simclr_tf.training.tally import Tally
 
 
 class Model(tf.keras.Model):
-    """Stands for a network: its loss in step n is n, over n images; those of even steps have labels."""
+    """Stands for a network: its loss in step n is n, over n images, with labels if n is even."""
 
     def __init__(self, broken_at: int = -1, left_out: int = -1, steps_a_call: int = 1) -> None:
         super().__init__()
@@ -65,7 +65,9 @@ def fit(model: Model, steps: int, *callbacks: tf.keras.callbacks.Callback) -> di
     return model.fit(data, steps_per_epoch=steps, callbacks=list(callbacks), verbose=0).history
 
 
-def summaries(model: Model, folder: Path | None, **settings: int) -> list[tf.keras.callbacks.Callback]:
+def summaries(
+    model: Model, folder: Path | None, **settings: int
+) -> list[tf.keras.callbacks.Callback]:
     images = tf.zeros([3, 2, 4, 4, 3])
     schedule = WarmUpCosine(1.0, 0, 20)
     tally = Tally(model)
@@ -155,7 +157,9 @@ def test_means_since_a_call_are_right_whoever_else_asks(
 
     fit(model, 12, tally, Asking())
     losses = {every: [means["total_loss"] for means in all_of] for every, all_of in taken.items()}
-    assert losses[3] == pytest.approx([mean(s) for s in ([1, 2, 3], [4, 6], [7, 8, 9], [10, 11, 12])])
+    assert losses[3] == pytest.approx(
+        [mean(s) for s in ([1, 2, 3], [4, 6], [7, 8, 9], [10, 11, 12])]
+    )
     assert losses[6] == pytest.approx([mean([1, 2, 3, 4, 6]), mean([7, 8, 9, 10, 11, 12])])
     assert all(means["supervised_acc"] == 0.25 for means in taken[3])
     assert takes[3]() == {}, "no step since"
