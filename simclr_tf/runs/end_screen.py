@@ -42,12 +42,12 @@ def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
     guessing = guesses(config, run.plan.num_classes)
     if config.task.pretraining:
         temperature = config.loss.temperature if config.loss.hidden_norm else None
-        text = verdict.of_pretraining(
+        found, figures = verdict.of_pretraining(
             lines, guessing, total=total, batch=batch, temperature=temperature
         )
     else:
-        text = verdict.of_classifier(lines, guessing, total=total, batch=batch)
-    yield "verdict", text
+        found, figures = verdict.of_classifier(lines, guessing, total=total, batch=batch)
+    yield from (("verdict", found), ("", f"over the last tenth: {figures}"))
 
 
 def _duration(run: PreparedRun, start: Start, trained: Trained) -> Iterator[tuple[str, str]]:

@@ -22,15 +22,9 @@ def run(config: Config) -> None:
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    _show_own_messages()
     _check_reachable(config)
     began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
-    with (
-        _warnings_are_logged() as warned,
-        # What is said while a progress bar is drawn gets a line of its own.
-        logging_redirect_tqdm([logging.getLogger("simclr_tf"), warned]),
-        stopping.during(began),
-    ):
+    with messages_are_shown(), stopping.during(began):
         _run(config)
 
 
@@ -73,22 +67,20 @@ def _check_reachable(config: Config) -> None:
 
 
 @contextlib.contextmanager
-def _warnings_are_logged() -> Iterator[logging.Logger]:
-    """While it is open, Python's warnings go through the logger that it gives."""
-    logger = logging.getLogger("py.warnings")
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
-    logger.propagate = False
+def messages_are_shown() -> Iterator[None]:
+    """While it is open, what this package logs, and Python's warnings, are printed.
+
+    What is said while a progress bar is drawn gets a line of its own.
+    """
+    own, warned = logging.getLogger("simclr_tf"), logging.getLogger("py.warnings")
+    own.setLevel(logging.INFO)
+    for logger, stream in ((own, sys.stdout), (warned, sys.stderr)):
+        logger.handlers = [logging.StreamHandler(stream)]
+        # Libraries give the root logger a handler when they first warn: a second copy of each line.
+        logger.propagate = False
     logging.captureWarnings(True)
     try:
-        yield logger
+        with logging_redirect_tqdm([own, warned]):
+            yield
     finally:
         logging.captureWarnings(False)
-
-
-def _show_own_messages() -> None:
-    """Prints what this package logs, such as the preparation of a data set."""
-    logger = logging.getLogger("simclr_tf")
-    logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stdout)]
-    # Libraries give the root logger a handler when they first warn: a second copy of each line.
-    logger.propagate = False
