@@ -407,7 +407,8 @@ GROUPS = (
             Flag(
                 "train_summary_steps",
                 100,
-                "Steps between summaries: TensorBoard's, and lines of metrics.jsonl. 0: at checkpoints only. Not given: 100, or fewer, so that a run has fifty.",
+                "Steps between summaries: TensorBoard's, and lines of metrics.jsonl. 0: at "
+                "checkpoints only. Not given: 100, or fewer, so that a run has fifty.",
                 _COUNT,
                 identity=False,
             ),

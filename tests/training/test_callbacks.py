@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from simclr_tf.optimizers import WarmUpCosine
+from simclr_tf.training import curves, guessing
 from simclr_tf.training import tally as tally_module
 from simclr_tf.training.checkpointing import Checkpointing
+from simclr_tf.training.curves import Curves
 from simclr_tf.training.diverged import Diverged, WatchLoss
 from simclr_tf.training.every_steps import EverySteps
 from simclr_tf.training.measures import record
@@ -204,3 +210,49 @@ def test_ten_steps_left_out_in_a_row_end_the_run() -> None:
             21, {"total_loss": 1.0, "left_out": 16.0, "left_out_in_a_row": 10.0}
         )
     assert (caught.value.step, caught.value.steps) == (122, 10)
+
+
+def some_lines(count: int) -> list[dict]:
+    return [
+        {"step": step, "train/contrast_loss": 5.0, "train/contrast_acc": 0.5, "learning_rate": 0.1}
+        for step in range(1, count + 1)
+    ]
+
+
+def heights(picture: bytes) -> int:
+    return Image.open(io.BytesIO(picture)).size[1]
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_curves_have_a_panel_for_what_was_measured(count: int) -> None:
+    """Also of one point, and with a name that would be mathematics, and in letters it has not."""
+    known = {**guessing.of_pretraining(16), **guessing.of_classes(10)}
+    title = "a $run_ 图"
+    lines = some_lines(count)
+    three = curves.draw_curves(lines, title=title, guessing=known)
+    lines[-1]["train/supervised_acc"] = 0.2
+    four = curves.draw_curves(lines, title=title, guessing=known)
+    assert heights(four) - heights(three) == 220, "one panel more, of 2.2 inches"
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_curves_are_drawn_now_and_then_and_their_failure_is_one_line(
+    tmp_path, monkeypatch, caplog
+) -> None:
+    for line in some_lines(3):
+        MetricsFile(str(tmp_path)).append(line)
+    drawn = []
+    monkeypatch.setattr(curves, "draw_curves", lambda *_, **how: drawn.append(how) or b"picture")
+    now = [0.0]
+    monkeypatch.setattr(curves, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    callback = Curves(str(tmp_path), start=0, total=100, every=10, guessing={})
+    for step in range(1, 101):
+        now[0] = 12.0 * step
+        callback.on_train_batch_end(step - 1)
+    assert len(drawn) == 3, "twenty minutes, but not at the end, which is drawn by itself"
+    assert drawn[0]["title"] == f"{tmp_path.name}: step 3 of 100"
+    assert (tmp_path / "curves.png").read_bytes() == b"picture"
+    monkeypatch.setattr(curves, "draw_curves", lambda *_, **how: 1 / 0)
+    callback.draw()
+    assert caplog.messages == ["curves.png cannot be drawn: division by zero"]
+    Curves(None, start=0, total=100, every=10, guessing={}).draw()
