@@ -71,7 +71,7 @@ def _after_pretraining(run: PreparedRun) -> Iterator[tuple[str, str]]:
     if run.dataset.num_classes is None:
         if not config.data.dataset.startswith("folder:"):
             return
-        labels = {"folder_labels": "folders"}
+        labels = {"dataset": config.data.dataset, "folder_labels": "folders"}
     classes = ", where its folders are the classes" if labels else ""
     split = _other_eval_split(run)
     probed = {"mode": "probe", "model_dir": folder, **labels, **split}

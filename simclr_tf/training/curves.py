@@ -107,12 +107,14 @@ class Curves(EverySteps):
     def draw(self) -> None:
         """Draws what there is by now; says so where that fails."""
         self._drawn = time.monotonic()
-        lines = MetricsFile(self._folder).read() if self._folder else []
-        if not self._folder or not lines:
+        if self._folder is None:
             return
-        title = f"{paths.last_name(self._folder)}: step {lines[-1]['step']:,} of {self._total:,}"
         try:
-            picture = draw_curves(lines, title=title, guessing=self._guessing)
-            files.write_bytes(files.join(self._folder, NAME), picture)
+            lines = MetricsFile(self._folder).read()
+            if lines:
+                step = f"step {lines[-1]['step']:,} of {self._total:,}"
+                title = f"{paths.last_name(self._folder)}: {step}"
+                picture = draw_curves(lines, title=title, guessing=self._guessing)
+                files.write_bytes(files.join(self._folder, NAME), picture)
         except Exception as error:  # whatever it is, the run is worth more
             _log.warning("%s cannot be drawn: %s", NAME, first_line(error))
