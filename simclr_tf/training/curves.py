@@ -19,12 +19,12 @@ SECONDS_BETWEEN_PICTURES = 300.0  # drawing takes half a second
 
 # Metric -> title, unit's factor, and what the dashed line of a network that knows nothing means.
 _OF_PRETRAINING = {
-    "train/contrast_loss": ("NT-Xent", 1, "all views alike"),
+    "train/contrast_loss": ("NT-Xent (nats)", 1, "all views alike"),
     "train/contrast_acc": ("contrastive accuracy (%)", 100, "chance"),
     "train/supervised_acc": ("accuracy of the probe (%)", 100, "guessing"),
 }
 _OF_CLASSIFIERS = {
-    "train/supervised_loss": ("cross-entropy", 1, "guessing"),
+    "train/supervised_loss": ("cross-entropy (nats)", 1, "guessing"),
     "train/supervised_acc": ("supervised accuracy (%)", 100, "guessing"),
 }
 _OF_ALL = {"learning_rate": ("learning rate", 1, "")}
@@ -58,14 +58,15 @@ def draw_curves(
     figure.suptitle(title, fontsize=11, parse_math=False)
     axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axis, (name, (label, factor, meaning)) in zip(axes, panels.items()):
+        nothing = guessing.get(name.removeprefix("train/"))
+        if nothing is not None:  # first, so that what is shown of the axis reaches beyond it
+            axis.axhline(factor * nothing, color="gray", linestyle="--", label=meaning)
         points = [(line["step"], factor * line[name]) for line in lines if name in line]
         axis.plot(*zip(*points), color="C0", marker="." if len(points) <= _MARKED else "")
         axis.set_title(label, fontsize=10, loc="left")
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
-        nothing = guessing.get(name.removeprefix("train/"))
         if nothing is not None:
-            axis.axhline(factor * nothing, color="gray", linestyle="--", label=meaning)
             axis.legend(fontsize=8, frameon=False)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
