@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import re
+import runpy
 import struct
 import termios
 import types
@@ -14,8 +16,10 @@ from collections.abc import Callable
 
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from simclr_tf import terminal, workflows
+from simclr_tf.data import pictures
 from simclr_tf.training import guessing, progress
 from simclr_tf.training.progress import Progress
 from simclr_tf.training.tally import Tally
@@ -191,3 +195,18 @@ def test_a_bar_on_a_terminal_and_warnings_on_lines_of_their_own(monkeypatch) -> 
 )
 def test_durations(seconds: float, words: str) -> None:
     assert terminal.duration(seconds) == words
+
+
+def test_damage_beside_the_pixels_is_no_warning() -> None:
+    """Pillow warns of each such file, and there may be thousands."""
+    file = io.BytesIO()
+    entry = b"\x12\x01\x03\x00"  # the orientation, and then nothing
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry
+    Image.new("RGB", (8, 8)).save(file, "JPEG", exif=exif)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        Image.open(file).getexif()
+        assert ["Corrupt EXIF" in str(each.message) for each in warned] == [True]
+        fresh = runpy.run_path(pictures.__file__)  # sets its filter, which pytest has taken back
+        assert fresh["to_decodable"](file.getvalue()) == file.getvalue()
+        assert len(warned) == 1
