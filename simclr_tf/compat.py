@@ -11,6 +11,7 @@ import gc
 import glob
 import importlib
 import importlib.metadata
+import importlib.util
 import io
 import os
 import sys
@@ -164,8 +165,20 @@ def keras_metadata() -> Any:
 def keras_cv() -> ModuleType:
     """Returns keras-cv, without the line about its backend that importing it prints."""
     settle_keras()
+    _settle_matplotlib()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return importlib.import_module("keras_cv")
+
+
+def _settle_matplotlib() -> None:
+    """Makes sure that matplotlib, which keras-cv imports, can be.
+
+    A notebook hands its own backend down to the processes that it starts, by MPLBACKEND. Where they
+    run in an environment that has no such package, matplotlib refuses to be imported.
+    """
+    scheme, _, module = os.environ.get("MPLBACKEND", "").partition("://")
+    if scheme == "module" and importlib.util.find_spec(module.partition(".")[0]) is None:
+        os.environ["MPLBACKEND"] = "agg"
 
 
 def addons() -> ModuleType | None:

@@ -48,3 +48,19 @@ def test_libtpu_is_loaded_only_beside_a_tpu(chips, given, expected, monkeypatch,
         monkeypatch.delenv("TPU_LOAD_LIBRARY")
     compat.import_tensorflow()
     assert os.environ.get("TPU_LOAD_LIBRARY") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("module://no_such_notebook.backend_inline", "agg"),
+        ("module://os.path", "module://os.path"),
+        ("agg", "agg"),
+        ("", ""),
+    ],
+)
+def test_a_notebooks_backend_is_left_aside_where_it_is_not(given, expected, monkeypatch) -> None:
+    """matplotlib, which keras-cv imports, would refuse to be imported."""
+    monkeypatch.setenv("MPLBACKEND", given)
+    compat.keras_cv()
+    assert os.environ["MPLBACKEND"] == expected

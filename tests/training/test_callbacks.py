@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 import types
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib import _pylab_helpers
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -233,7 +233,7 @@ def test_curves_have_a_panel_for_what_was_measured(count: int) -> None:
     lines[-1]["train/supervised_acc"] = 0.2
     four = curves.draw_curves(lines, title=title, guessing=known)
     assert heights(four) - heights(three) == 220, "one panel more, of 2.2 inches"
-    assert "matplotlib.pyplot" not in sys.modules
+    assert not _pylab_helpers.Gcf.figs, "nothing is left with pyplot"
 
 
 def test_curves_are_drawn_now_and_then_and_their_failure_is_one_line(
