@@ -12,6 +12,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.checkpoints import find_weights
 from simclr_tf.errors import SettingError
+from simclr_tf.training.metrics_file import MetricsFile
 
 ROOT = Path(__file__).parents[1]
 
@@ -153,9 +154,12 @@ def test_a_run_its_continuation_probe_and_finetuning_away_from_the_disk(
     base = f"ram://{uuid.uuid4().hex}"
     whole, parts = f"{base}/whole", f"{base}/parts"
     common = ["--train_steps=2", "--checkpoint_steps=1", "--nolineareval_while_pretraining"]
+    common.append("--train_summary_steps=1")
     assert run(*common, f"--model_dir={whole}") == 0
     names = set(tf.io.gfile.listdir(whole))
-    assert {"config.json", "simclr.json", "ckpt-2.index"} < names
+    assert {"config.json", "simclr.json", "ckpt-2.index", "curves.png"} < names
+    lines = MetricsFile(whole).read()
+    assert [line["step"] for line in lines] == [1, 2]
     assert tf.io.gfile.exists(f"{whole}/saved_model/2/saved_model.pb")
     assert tf.io.gfile.exists(f"{whole}/saved_model/2/assets.extra/simclr.json")
     assert not [name for name in names if ".tmp" in name]
@@ -163,13 +167,17 @@ def test_a_run_its_continuation_probe_and_finetuning_away_from_the_disk(
     # A run that was stopped after its first step.
     tf.io.gfile.makedirs(parts)
     for name in names:
-        if name.startswith("ckpt-1.") or name.endswith(".json"):
+        if name.startswith("ckpt-1.") or name.endswith((".json", ".jsonl")):
             tf.io.gfile.copy(f"{whole}/{name}", f"{parts}/{name}")
     with tf.io.gfile.GFile(f"{parts}/checkpoint", "w") as file:
         file.write('model_checkpoint_path: "ckpt-1"')
     capsys.readouterr()
     assert run(*common, f"--model_dir={parts}") == 0
     assert "continues from step 1" in capsys.readouterr().out
+    again = MetricsFile(parts).read()
+    assert again[0] == lines[0]
+    assert [line["step"] for line in again] == [1, 2]
+    assert again[1]["time"] > lines[1]["time"]
     first, second = map(tf.train.load_checkpoint, (whole, parts))
     for key in first.get_variable_to_shape_map():
         if key.endswith("VARIABLE_VALUE") and "save_counter" not in key:
