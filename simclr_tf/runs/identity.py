@@ -14,7 +14,13 @@ from simclr_tf.runs import moved
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
 # Of these, what evaluation takes from the run where it is not given.
-_MEASURED_BY = ("data_dir", "on_bad_image", "eval_split", "eval_batch_size", "eval_steps")
+_MEASURED_BY = (
+    *("data_dir", "on_bad_image", "eval_dataset", "eval_split", "eval_batch_size", "eval_steps"),
+)
+# What says nothing of another data set than the run's.
+_OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
+# What makes a run's identity, and earlier versions did not write down because it was always so.
+_ALWAYS_WAS = {"labels_per_class": 0}
 _LENGTH = ("train_epochs", "train_steps")
 
 
@@ -59,9 +65,41 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
     Raises:
       UserError: a flag that was given contradicts the run, or the file holds what cannot be.
     """
+    config = _find_labels(config, stored)
     check_same_run(config, stored, only=config.given)
     names = config.flat().keys() - NOT_IDENTITY | set(_MEASURED_BY)
     return _take_stored(config, stored, names - config.given)
+
+
+def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for probing the run that `model_dir` holds: what is not given is its own.
+
+    Labels and pictures may be others than those that it was trained on.
+
+    Args:
+      config: what was asked.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    names = {"dataset", "seed", *_MEASURED_BY, *_OF_THE_DATASET}
+    if not reads_same_dataset(config, stored):
+        names -= set(_OF_THE_DATASET)
+    return _find_labels(_take_stored(config, stored, names - config.given), stored)
+
+
+def reads_same_dataset(config: Config, stored: Mapping[str, Any]) -> bool:
+    """Says whether no other data set is asked for than that of a run, given its config.json."""
+    if "dataset" not in config.given:
+        return True
+    now, before = config.data.dataset, stored.get("dataset")
+    return now == before or moved.is_same("dataset", before, now, config.task.model_dir)
+
+
+def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:
+    given = "dataset" in config.given
+    return moved.find_labels(config, config.data.dataset if given else stored.get("dataset", ""))
 
 
 def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
@@ -111,7 +149,7 @@ def check_same_run(
     for name, here in config.to_json().items():
         if name in NOT_IDENTITY or (only is not None and name not in only):
             continue
-        before = stored.get(name, here)
+        before = stored.get(name, _ALWAYS_WAS.get(name, here))
         if before != here and not moved.is_same(name, before, here, folder):
             remedy = "give the same flags to continue it, or another `model_dir`"
             if name in _LENGTH:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from simclr_tf import data
-from simclr_tf.data import folder_files
+from simclr_tf.data import folder_files, folder_splits
 from simclr_tf.errors import SettingError, UserError
 
 COUNT = 40
@@ -112,7 +112,9 @@ def test_listing(tmp_path):
     (root / "self.png").symlink_to(root / "self.png")
     expected = ["a.JPG", "b.jpeg", "d.gif", "deep/er/across/x.png", "deep/er/c.WebP", "e.bmp",
                 "g.png/h.jpg", "link.png", "self.png", "ü 1.png"]  # fmt: skip
-    assert sorted(folder_files.list_pictures("folder:x", str(root))) == expected
+    listing = folder_files.list_files("folder:x", str(root))
+    assert sorted(listing.paths) == expected
+    assert listing.left_out == {".txt": 1, "": 1}
 
 
 def test_remote_folders():
@@ -120,7 +122,8 @@ def test_remote_folders():
         tf.io.gfile.makedirs(os.path.dirname(f"ram://pictures/{name}"))
         with tf.io.gfile.GFile(f"ram://pictures/{name}", "w") as file:
             file.write("x")
-    assert sorted(folder_files.list_pictures("x", "ram://pictures/")) == ["a.png", "b/c.JPG"]
+    listing = folder_files.list_files("x", "ram://pictures/")
+    assert (sorted(listing.paths), listing.left_out) == (["a.png", "b/c.JPG"], {".txt": 1})
 
 
 def test_no_pictures(tmp_path):
@@ -137,19 +140,19 @@ def test_no_pictures(tmp_path):
 
 def test_split_is_stable_and_a_tenth():
     paths = [f"folder {i % 7}/ü{i}.jpg" for i in range(50_000)]
-    train_split, validation = folder_files.split_by_hash(paths)
+    train_split, validation = folder_splits.split_by_hash(paths).values()
     # Four standard deviations of a binomial draw.
     assert len(validation) == pytest.approx(5000, abs=4 * np.sqrt(50_000 * 0.1 * 0.9))
     assert sorted(train_split + validation) == sorted(paths)
     kept = set(paths[::3])
-    fewer = folder_files.split_by_hash(paths[::3])
-    assert set(fewer[0]) <= set(train_split)
-    assert fewer[1] == [path for path in validation if path in kept]
+    fewer = folder_splits.split_by_hash(paths[::3])
+    assert set(fewer["train"]) <= set(train_split)
+    assert fewer["validation"] == [path for path in validation if path in kept]
     # Slices are fair: every folder has its seventh of the first tenth of train.
     shares = np.bincount([int(path[7]) for path in train_split[:4500]]) / 4500
     np.testing.assert_allclose(shares, 1 / 7, atol=4 * np.sqrt(1 / 7 * 6 / 7 / 4500))
-    assert folder_files.split_by_hash(["a.jpg", "b.jpg", "r.jpg"]) == (
-        folder_files.split_by_hash(["r.jpg", "b.jpg", "a.jpg"])
+    assert folder_splits.split_by_hash(["a.jpg", "b.jpg", "r.jpg"]) == (
+        folder_splits.split_by_hash(["r.jpg", "b.jpg", "a.jpg"])
     )
 
 
@@ -169,7 +172,7 @@ def test_labels_from_folders(pictures):
 def test_no_labels(pictures, tmp_path):
     with pytest.raises(SettingError, match="no class labels; .*`folder_labels=folders`"):
         load(pictures).check_labels("train")
-    with pytest.raises(SettingError, match="none in a folder below it"):
+    with pytest.raises(SettingError, match="none in a folder below that names"):
         load(pictures / "odd", "folders")
 
 
@@ -253,11 +256,18 @@ def test_classes_get_the_numbers_that_a_network_gave_them(partly):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("file,class\n", "first line must be path,label"),
-        ("", "first line must be path,label"),
+        ("file,class\n", ': its first line is "file,class"; it must name the columns, as in path,'),
+        ("a.png,cat\nb.png,dog\n", ': its first line is "a.png,cat"; it must name the columns'),
+        (
+            "file;class\n",
+            ': its first line is "file;class"; semicolons separate its columns: write path,label '
+            "with commas",
+        ),
+        ("path;label\na.png;cat\n", "semicolons separate its columns"),
+        ("", ": its first line is empty; write path,label there"),
         ("path,label\n", "no rows"),
         ("path,label\n/abs/00.png,a\n", "no picture is at any of its paths"),
-        ("path,label\neven/00.PNG,a,b\n", "row 2: 3 columns"),
+        ("path,label\neven/00.PNG,a,b\n", "row 2: 3 columns, the first line has 2"),
         ("path,label\neven/00.PNG,a\n\neven/00.PNG,b\n", "row 4: even/00.PNG is b here and a"),
         (b"path,label\n\xff\xfe,a\n", "give a CSV file in UTF-8"),
         (None, "no such file"),

@@ -27,7 +27,7 @@ def evaluating(*given: str) -> Config:
 def test_what_makes_another_run() -> None:
     """Every row says so; these are the ones that may change when a run goes on."""
     may_change = (
-        "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name "
+        "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name eval_dataset "
         "label_fractions step augment_on checkpoint_epochs checkpoint_steps keep_checkpoint_max "
         "keep_hub_module_max train_summary_steps strategy num_virtual_devices steps_per_loop "
         "jit_compile use_tpu tpu_name tpu_zone gcp_project master "
