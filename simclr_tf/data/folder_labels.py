@@ -60,7 +60,8 @@ def read_labels(
     labels = {path: label for path, label in found if label is not None}
     if not labels:
         example = next(iter(rows), None)
-        lacks = f"no picture is at any of its paths, such as {example}" if example else "no rows"
+        lacks = f"no picture in {root} is at any of its paths, such as {example}"
+        lacks = lacks if example else "no rows"
         raise SettingError(
             "folder_labels",
             source,

@@ -61,7 +61,7 @@ def choose_splits(name: str, paths: Sequence[str], *, by_folder: bool | None = N
     if named and not others and by_folder is not False:
         splits = split_by_folder(paths, folders)
         beside = len(paths) - sum(map(len, splits.values()))
-        more = f"; {beside:,} that lie in none of its folders are left out" if beside else ""
+        more = f"; {beside:,} more beside these folders, left out" if beside else ""
         return Splits(splits, True, _describe(splits) + more)
     splits = split_by_hash(paths)
     more = " by a hash of the files' names"

@@ -8,6 +8,7 @@ from typing import Any
 from simclr_tf import flag_definitions, validation
 from simclr_tf.architecture import Architecture
 from simclr_tf.config import Config, from_json
+from simclr_tf.data.folder import PREFIX
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs import moved
 
@@ -66,7 +67,9 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
       UserError: a flag that was given contradicts the run, or the file holds what cannot be.
     """
     config = _find_labels(config, stored)
-    check_same_run(config, stored, only=config.given)
+    # Labels that are given beside a data set to be evaluated on are of that.
+    of_others = {"folder_labels"} if "eval_dataset" in config.given else set()
+    check_same_run(config, stored, only=config.given - of_others)
     names = config.flat().keys() - NOT_IDENTITY | set(_MEASURED_BY)
     return _take_stored(config, stored, names - config.given)
 
@@ -146,12 +149,17 @@ def check_same_run(
       only: the settings to compare; all that make a run's identity if None.
     """
     folder = config.task.model_dir
+    skipped = NOT_IDENTITY
+    if not str(stored.get("dataset", PREFIX)).startswith(PREFIX):
+        skipped |= {"folder_labels"}  # of `eval_dataset` alone
     for name, here in config.to_json().items():
-        if name in NOT_IDENTITY or (only is not None and name not in only):
+        if name in skipped or (only is not None and name not in only):
             continue
         before = stored.get(name, _ALWAYS_WAS.get(name, here))
         if before != here and not moved.is_same(name, before, here, folder):
             remedy = "give the same flags to continue it, or another `model_dir`"
+            if name == "dataset" and only is not None:
+                remedy = f"to evaluate on other pictures, `eval_dataset={here}`"
             if name in _LENGTH:
                 remedy = (
                     "the learning rate follows from the length: give the same to continue it, or, "

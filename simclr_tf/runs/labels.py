@@ -149,7 +149,7 @@ def check_few(config: Config, dataset: data.ImageDataset) -> list[str]:
             f": no image of {split} has the label {_list(none)}",
             "label some, give another `train_split`, or leave these classes out",
         )
-    fewer = [f"{name} {count:,}" for name, count in counts.items() if count < wanted]
+    fewer = [f"{name} ({count:,})" for name, count in counts.items() if count < wanted]
     few = f"{dataset.name}, {split}: fewer than {wanted:,} labels of {_list(fewer)}"
     return [few] if fewer else []
 
