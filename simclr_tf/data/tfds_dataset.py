@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
 # Splits have a label at every image or at none: where these have none, nobody reads on.
 _SAMPLED = 1000
-_AT_ONCE = 1000  # labels
+_AT_ONCE = 256  # images, encoded
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,23 +82,30 @@ class TfdsDataset(ImageDataset):
         return samples
 
     def all_labels(self, split: str) -> np.ndarray:
-        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
-        labels = examples.map(lambda example: example["label"]).batch(_AT_ONCE)
-        return np.concatenate([np.zeros(0, np.int64), *labels.as_numpy_iterator()])
+        return np.concatenate([batch["label"] for batch in self._batches(split)])
 
     def only(self, split: str, places: np.ndarray) -> TfdsDataset:
-        wanted = set(places.tolist())
-        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
-        found = (e for place, e in enumerate(examples.as_numpy_iterator()) if place in wanted)
-        chosen = list(itertools.islice(found, len(wanted)))
+        images: list[bytes] = []
+        labels: list[int] = []
+        start = 0
+        for batch in self._batches(split):
+            here = places[(places >= start) & (places < start + _AT_ONCE)] - start
+            images += batch["image"][here].tolist()
+            labels += batch["label"][here].tolist()
+            start += _AT_ONCE
         return _FewExamples(
             name=self.name,
             builder=self.builder,
             names=self.class_names,
             split=split,
-            images=[example["image"] for example in chosen],
-            labels=np.array([example["label"] for example in chosen], np.int64),
+            images=images,
+            labels=np.array(labels, np.int64),
         )
+
+    def _batches(self, split: str) -> Iterator[dict[str, np.ndarray]]:
+        """Yields all of a split in its order, encoded."""
+        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
+        yield from examples.batch(_AT_ONCE).as_numpy_iterator()
 
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> TfdsDataset:
         return dataclasses.replace(self, numbers=numbers, names=class_names)
