@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +212,13 @@ def test_eval_mode_follows_a_finished_run(pretrained, run, capsys) -> None:
     assert main(["simclr_tf", "--mode=eval", "--eval_split=test", f"--model_dir={pretrained}"]) == 0
     assert "step 3, test (" in capsys.readouterr().out
     assert json.loads((pretrained / "result.json").read_text())["global_step"] == 3
+
+
+def test_views_of_a_run_take_no_notice_of_weights(pretrained, run, tmp_path) -> None:
+    for flags in ([f"--checkpoint={pretrained}"], []):
+        assert run("--mode=show_views", f"--model_dir={pretrained}", *flags, tiny=False) == 0
+        shutil.move(pretrained / "views.png", tmp_path / f"{len(flags)}.png")
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
 
 
 def test_bfloat16_trains_and_exports_float32(run, tmp_path) -> None:

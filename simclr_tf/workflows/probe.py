@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 
@@ -72,8 +73,11 @@ def probe(config: Config) -> dict[str, float]:
         partial = config.task.allow_partial_checkpoint
         origin = restore_parts({"encoder": encoder}, weights, allow_partial=partial)
     print(f"probing on {config.data.dataset}: {origin}", flush=True)
-    train = _examples(encoder, train_set, config, "train_split")
-    test = _examples(encoder, test_set, config, "eval_split")
+    with contextlib.ExitStack() as stack:
+        for dataset in {id(each): each for each in (train_set, test_set)}.values():
+            stack.enter_context(dataset.report_bad_images(config.task.model_dir))
+        train = _examples(encoder, train_set, config, "train_split")
+        test = _examples(encoder, test_set, config, "eval_split")
     _check_two_classes(train[1], config.data.train_split)
     result = _measure(train, test, config)
     if config.task.model_dir:
@@ -144,14 +148,13 @@ def _examples(
 ) -> Examples:
     """Returns features and labels of the split that `field` names. Raises SettingError for none."""
     split = getattr(config.data, field)
-    with dataset.report_bad_images(config.task.model_dir):
-        features, labels = extract_features(
-            encoder,
-            dataset,
-            split=split,
-            batch_size=config.evaluation.eval_batch_size,
-            image_size=config.data.image_size,
-        )
+    features, labels = extract_features(
+        encoder,
+        dataset,
+        split=split,
+        batch_size=config.evaluation.eval_batch_size,
+        image_size=config.data.image_size,
+    )
     labeled = labels >= 0
     if not labeled.any():
         raise SettingError(field, split, ": no image of it has a label", "give another split")

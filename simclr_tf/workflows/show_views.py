@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -32,7 +33,10 @@ def show_views(config: Config) -> str:
       UserError: bad input.
     """
     stored = stored_config(config.task.model_dir) if config.task.model_dir else None
-    config = choose_model_dir(config) if stored is None else adopt_run(config, stored)
+    if stored is None:
+        config = choose_model_dir(config)
+    else:  # views have nothing to do with weights
+        config = adopt_run(dataclasses.replace(config, given=config.given - {"checkpoint"}), stored)
     folder, split, step = config.task.model_dir, config.data.train_split, config.evaluation.step
     compat.start_xla()
     dataset = open_dataset(config, run=folder)
