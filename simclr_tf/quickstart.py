@@ -111,8 +111,8 @@ def _table(saved_model: Path) -> str:
     _, high = wilson_interval(0.5, images)
     return "\n".join(
         [
-            f"\nAccuracy on the {images} test digits (95% intervals: +- {high - 0.5:.0%} or less), by "
-            "share of\nthe training labels used:",
+            f"\nAccuracy on the {images} test digits, by share of the training labels used "
+            f"(95% intervals: +- {high - 0.5:.0%} or less):",
             "  labels    learned   untrained   supervised from",
             "           features    features           scratch",
             *rows,
