@@ -106,8 +106,9 @@ GROUPS = (
                 "train",
                 "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
-                "regression on the features of --checkpoint; show_views: a picture of augmented "
-                "pairs; export: --checkpoint as SavedModel or in another --format.",
+                "regression on the features of --checkpoint, or of the run in --model_dir; "
+                "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
+                "in another --format.",
                 OneOf(("train", "eval", "train_then_eval", "probe", "show_views", "export")),
                 identity=False,
             ),
@@ -375,7 +376,7 @@ GROUPS = (
                 "label_fractions",
                 (0.01, 0.1, 1.0),
                 "Fractions of --train_split's labels that --mode=probe fits on, as many of each "
-                "class as there are.",
+                "class.",
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
             ),

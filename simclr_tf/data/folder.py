@@ -57,7 +57,7 @@ class FolderDataset(ImageDataset):
         remarks = (listing.describe_left_out(), splits.remark)
         self.remarks = tuple(f"{name}: {remark}" for remark in remarks if remark)
         self._root = root
-        self._fingerprint = folder_files.fingerprint(listing.paths)
+        self._listed = listing.paths
         self._paths = [path for paths in splits.paths.values() for path in paths]
         self._splits = {split: len(paths) for split, paths in splits.paths.items()}
         self.missing_label_remedy = folder_labels.missing_label_remedy(labels_from)
@@ -82,7 +82,7 @@ class FolderDataset(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        return self._fingerprint
+        return folder_files.fingerprint(self._listed)
 
     def num_examples(self, split: str) -> int:
         return len(self._select(split, "split"))

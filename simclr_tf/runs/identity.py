@@ -74,7 +74,7 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
     return _take_stored(config, stored, names - config.given)
 
 
-def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> Config:
+def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> tuple[Config, bool]:
     """Returns `config` for probing the run that `model_dir` holds: what is not given is its own.
 
     Labels and pictures may be others than those that it was trained on.
@@ -83,21 +83,19 @@ def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> Config:
       config: what was asked.
       stored: the run's config.json.
 
+    Returns:
+      The configuration, and whether its data set is the run's.
+
     Raises:
       UserError: the file holds what cannot be.
     """
     names = {"dataset", "seed", *_MEASURED_BY, *_OF_THE_DATASET}
-    if not reads_same_dataset(config, stored):
-        names -= set(_OF_THE_DATASET)
-    return _find_labels(_take_stored(config, stored, names - config.given), stored)
-
-
-def reads_same_dataset(config: Config, stored: Mapping[str, Any]) -> bool:
-    """Says whether no other data set is asked for than that of a run, given its config.json."""
-    if "dataset" not in config.given:
-        return True
     now, before = config.data.dataset, stored.get("dataset")
-    return now == before or moved.is_same("dataset", before, now, config.task.model_dir)
+    same = "dataset" not in config.given or now == before
+    same = same or moved.is_same("dataset", before, now, config.task.model_dir)
+    if not same:
+        names -= set(_OF_THE_DATASET)
+    return _find_labels(_take_stored(config, stored, names - config.given), stored), same
 
 
 def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:

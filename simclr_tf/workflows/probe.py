@@ -29,7 +29,7 @@ from simclr_tf.runs.folder import (
     stored_config,
     writing,
 )
-from simclr_tf.runs.identity import adopt_probed_run, reads_same_dataset
+from simclr_tf.runs.identity import adopt_probed_run
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.labels import labeled_only, name_classes
 from simclr_tf.runs.preparation import open_dataset, open_devices, open_evaluated
@@ -108,7 +108,8 @@ def _adopt_run(config: Config) -> tuple[Config, str]:
     config = config.replace(checkpoint=folder)
     if stored is None:
         return config, ""
-    return adopt_probed_run(config, stored), folder if reads_same_dataset(config, stored) else ""
+    config, same = adopt_probed_run(config, stored)
+    return config, folder if same else ""
 
 
 def _open_labeled(config: Config, run: str) -> tuple[data.ImageDataset, data.ImageDataset]:

@@ -102,13 +102,15 @@ def probing(*given: str) -> Config:
 
 def test_a_probe_takes_data_from_the_run_and_may_have_others() -> None:
     stored = {**STORED, "dataset": "folder:/a", "folder_labels": "none", "seed": 3}
-    adopted = identity.adopt_probed_run(probing("--folder_labels=folders"), stored)
+    adopted, same = identity.adopt_probed_run(probing("--folder_labels=folders"), stored)
+    assert same
     assert (adopted.data.dataset, adopted.data.folder_labels) == ("folder:/a", "folders")
     assert (adopted.data.eval_split, adopted.task.seed) == ("test", 3)
     assert adopted.evaluation.eval_batch_size == 7
     assert adopted.task.mode == "probe"
     asked = probing("--dataset=cifar10", "--eval_batch_size=9")
-    adopted = identity.adopt_probed_run(asked, {**stored, "folder_labels": "folders"})
+    adopted, same = identity.adopt_probed_run(asked, {**stored, "folder_labels": "folders"})
+    assert not same
     assert (adopted.data.dataset, adopted.data.folder_labels) == ("cifar10", "none")
     assert (adopted.data.eval_split, adopted.data.data_dir) == ("validation", None)
     assert adopted.evaluation.eval_batch_size == 9
