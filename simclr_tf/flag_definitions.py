@@ -425,7 +425,8 @@ GROUPS = (
             Flag(
                 "train_summary_steps",
                 100,
-                "Steps between TensorBoard summaries of training. 0: at checkpoints only.",
+                "Steps between summaries: TensorBoard's, and lines of metrics.jsonl. 0: at "
+                "checkpoints only. Not given: 100, or fewer, so that a run has fifty.",
                 _COUNT,
                 identity=False,
             ),
@@ -484,8 +485,8 @@ GROUPS = (
                 "steps_per_loop",
                 0,
                 "Steps that a device takes before the host looks at it again; summaries and "
-                "checkpoints wait for that. 0: --train_summary_steps on TPUs, 10 at most where "
-                "several machines share the run, else 1.",
+                "checkpoints wait for that. 0: the steps between summaries on TPUs, 10 at most "
+                "where several machines share the run, else 1.",
                 _COUNT,
                 identity=False,
             ),

@@ -104,14 +104,16 @@ def run_here(shared_views: Callable[..., Any]) -> Callable[..., int]:
 
     from simclr_tf.run import main
     from simclr_tf.runs import networks, training
+    from simclr_tf.training.curves import Curves
 
     def call(*flags: object, export: bool = True) -> int:
-        """Takes `export=False` where nobody looks at the SavedModel: it is a third of the work."""
+        """Takes `export=False` where nobody looks at SavedModel and curves: half of the work."""
         tf.keras.backend.clear_session()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(networks, "SimCLRViews", shared_views)
             if not export:
                 patch.setattr(training, "export", lambda *_: None)
+                patch.setattr(Curves, "draw", lambda _: None)
             try:
                 return main(["simclr_tf", *map(str, flags)])
             finally:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from simclr_tf.run import main
 from tests import processes
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A run that was evaluated when it ended."""
-    from simclr_tf.run import main
-    from tests.conftest import TINY
-
     folder = tmp_path_factory.mktemp("trained")
     flags = ["--train_steps=2", "--mode=train_then_eval", "--eval_steps=2"]
     assert main(["simclr_tf", *TINY, *flags, f"--model_dir={folder}"]) == 0
@@ -25,8 +24,6 @@ def trained(tmp_path_factory) -> Path:
 
 
 def evaluate(folder: Path, *given: str) -> int:
-    from simclr_tf.run import main
-
     return main(["simclr_tf", "--mode=eval", f"--model_dir={folder}", *given])
 
 
@@ -39,6 +36,28 @@ def test_what_is_not_given_is_the_runs_own(trained: Path, capsys) -> None:
     assert json.loads((trained / "result.json").read_text()) == pytest.approx(before, abs=1e-6)
     assert evaluate(trained, "--eval_steps=1", "--eval_batch_size=10") == 0
     assert "step 2, test (10 images)" in capsys.readouterr().out
+
+
+def test_a_checkpoint_has_the_step_that_its_name_says(
+    trained: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in trained.glob("ckpt-2.*"):
+        shutil.copy(file, file.name.replace("ckpt-2", "ckpt-84"))
+    shutil.copy(trained / "simclr.json", ".")
+    given = ["--dataset=digits", "--eval_split=test[:20]", "--checkpoint=ckpt-84"]
+    assert main(["simclr_tf", "--mode=eval", *given]) == 0
+    assert "step 84, test[:20] (20 images)" in capsys.readouterr().out
+    (result,) = tmp_path.glob("runs/*/result.json")
+    assert json.loads(result.read_text())["global_step"] == 84
+
+
+def test_views_of_a_run_need_none_of_its_checkpoints(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    given = ["--mode=show_views", f"--model_dir={folder}", f"--checkpoint={folder}"]
+    assert main(["simclr_tf", *given]) == 0
+    assert (folder / "views.png").exists()
 
 
 def test_a_setting_of_another_version_is_no_traceback(trained: Path, tmp_path: Path) -> None:

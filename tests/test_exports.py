@@ -70,10 +70,19 @@ def test_a_file_answers_as_the_saved_model(export, finished, answered, name, cap
     assert described == json.loads(saved.read_text())
 
 
-def test_a_run_that_has_this_saved_model_keeps_it(export, finished: Path) -> None:
+def test_a_run_that_has_this_saved_model_keeps_it(export, finished: Path, capsys) -> None:
     before = {p: p.stat().st_mtime_ns for p in (finished / "saved_model").rglob("*")}
     assert export(f"--checkpoint={finished}/ckpt-2") == 0
+    assert "RGB in [0, 1] (classify, embed, project)" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (finished / "saved_model").rglob("*")} == before
+
+
+def test_signatures_of_a_network_without_classifier(export, run, tmp_path, capsys) -> None:
+    flags = ["--nolineareval_while_pretraining", "--train_steps=1", f"--model_dir={tmp_path}"]
+    assert run(*flags, export=False) == 0
+    assert export(f"--checkpoint={tmp_path}/ckpt-1") == 0
+    printed = capsys.readouterr().out
+    assert "RGB in [0, 1] (embed, project)" in printed and "logits" not in printed
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

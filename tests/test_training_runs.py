@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,11 @@ def weights_of(model_dir: Path, prefix: str = "") -> dict[str, np.ndarray]:
     """Values of a run's newest checkpoint, optimizer and step included."""
     values = processes.weights(model_dir)
     return {key: value for key, value in values.items() if key.startswith(prefix)}
+
+
+def metrics_of(model_dir: Path) -> list[dict[str, float]]:
+    """Lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (model_dir / "metrics.jsonl").read_text().splitlines()]
 
 
 def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray], **kwargs) -> None:
@@ -56,6 +62,8 @@ def test_what_a_run_leaves(pretrained: Path) -> None:
     assert (pretrained / "ckpt-3.index").exists()
     assert (pretrained / "saved_model/3/saved_model.pb").exists()
     assert list((pretrained / "train").glob("events*"))
+    assert [line["step"] for line in metrics_of(pretrained)] == [2, 3]
+    assert (pretrained / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not list(pretrained.rglob("*.tmp*"))
 
 
@@ -68,9 +76,15 @@ def test_resumed_equals_uninterrupted(optimizer, run, tmp_path) -> None:
     assert run(*common, "--train_steps=6", f"--model_dir={whole}", export=False) == 0
     # The schedule knows the run's length, so the stop is a run killed after its step-4 checkpoint.
     processes.keep_until(whole, parts, step=4)
+    (parts / "metrics.jsonl").write_text((whole / "metrics.jsonl").read_text() + '{"step": 8, ')
     assert run(*common, "--train_steps=6", f"--model_dir={parts}", export=False) == 0
     assert_same(weights_of(whole), weights_of(parts))
     assert int(weights_of(parts, "global_step")["global_step/.ATTRIBUTES/VARIABLE_VALUE"]) == 6
+    first, second = metrics_of(whole), metrics_of(parts)
+    assert [line["step"] for line in first] == [2, 4, 6]
+    assert first[:2] == second[:2]
+    assert first[2].pop("time") < second[2].pop("time")
+    assert first[2] == pytest.approx(second[2], rel=1e-5)
 
 
 def test_sigterm_saves_and_the_run_goes_on(run, tmp_path, capsys) -> None:
@@ -249,11 +263,17 @@ def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
         [*command, f"--model_dir={tmp_path}"], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
-    progress = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
-    assert all("/2 |" in line for line in progress), done.stderr
-    assert done.stdout.splitlines()[0].startswith("digits, train: 10 classes: 0, 1, ")
-    assert done.stdout.splitlines()[1].startswith("  task  ")
-    assert done.stdout.splitlines()[-1] == f"SavedModel: {tmp_path}/saved_model/2"
+    assert "\r" not in done.stderr
+    first, last = done.stderr.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d step 1/2 \(epoch 0.0\): NT-Xent .* took [\w. ]+", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d step 2/2 \(epoch 0.0\): NT-Xent .* done", last)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("digits, train: 10 classes: 0, 1, ")
+    assert lines[1].startswith("  task  ")
+    end = lines.index(f"SavedModel: {tmp_path}/saved_model/2") + 1
+    assert [line.split()[0] for line in lines[end:]] == [
+        *("verdict", "over", "took", "curves", "next", "python", "next", "python")
+    ]
 
 
 def test_show_views_draws_originals_beside_their_views(run, tmp_path) -> None:

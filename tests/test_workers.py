@@ -58,13 +58,26 @@ def pretrained(tmp_path_factory) -> Path:
     """A run on two workers that nothing disturbed."""
     folder = tmp_path_factory.mktemp("two") / "run"
     chief, other = processes.run_workers(2, *COMMON, f"--model_dir={folder}")
-    (shown,) = set(re.findall(r"20/20.* loss=([\d.]+)", chief))
-    assert float(shown) == pytest.approx(processes.losses(folder)[-1], abs=1e-3)
+    (shown,) = re.findall(r"step 20/20.* NT-Xent ([\d.]+)", chief)
+    assert float(shown) == pytest.approx(mean_of_last(folder, chief), abs=1e-3)
     assert "MultiWorkerMirrored on CPU, 2 workers, 2 x 8 images a step" in chief
     assert "step 20, test (355 images)" in chief
-    assert [line for line in other.splitlines() if line] == [other.splitlines()[0]]
-    assert other.startswith("worker 1 of 2 at 127.0.0.1:")
+    meets, reads, *progress = other.splitlines()
+    assert meets.startswith("worker 1 of 2 at 127.0.0.1:")
+    assert reads.startswith("worker 1 of 2: trains on its share of digits, train, 8 of 16 images a")
+    steps = [re.search(r" worker 1 of 2, step (\d+)/20 .* NT-Xent ", line) for line in progress]
+    assert [int(found[1]) for found in steps if found] == [1, 2, 20]
+    assert len(progress) == 3
     return folder
+
+
+def mean_of_last(folder: Path, printed: str) -> float:
+    """The mean of NT-Xent over the steps that the last line of progress is about."""
+    *_, before, last = map(int, re.findall(r"step (\d+)/20", printed))
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["train/contrast_loss"] for line in lines if before < line["step"] <= last]
+    assert len(losses) == last - before
+    return float(np.mean(losses))
 
 
 def check_same(merged: Path, several: Path) -> None:
@@ -88,6 +101,7 @@ def test_the_chief_alone_leaves_files(pretrained: Path) -> None:
     assert names == {
         *("checkpoint", "config.json", "flags.json", "plan.json", "simclr.json", "saved_model"),
         *("serving", "train", "eval", "result.json", "result_20.json"),
+        *("metrics.jsonl", "curves.png"),
     }
     assert len(list((pretrained / "train").iterdir())) == 1
 

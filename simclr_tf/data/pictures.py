@@ -15,8 +15,9 @@ _JPEG = ("JPEG", "MPO")  # MPO: what some cameras write, a JPEG with further pic
 
 # Pillow's bound for what may be a decompression bomb: 268 MB as RGB.
 MAX_PIXELS = 89_478_485
-# Pillow itself warns from there on; `to_decodable` refuses.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of many pixels, which `to_decodable` refuses, and of damage beside the pixels, as in
+# EXIF data, which changes nothing here. A thousand such files would be a thousand lines.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _TURNED = range(2, 9)  # EXIF orientations that are not upright
 

@@ -66,6 +66,11 @@ class Workers:
     def is_chief(self) -> bool:
         return self.index == 0
 
+    @property
+    def name(self) -> str:
+        """This machine, in words."""
+        return f"worker {self.index} of {self.count}"
+
     def own_folder(self, model_dir: str) -> str:
         """Returns where this machine may write: `model_dir` for the chief, else a folder in it."""
         return model_dir if self.is_chief else f"{model_dir}/worker_{self.index}"
@@ -87,7 +92,7 @@ def join_workers(workers: Workers) -> tf.distribute.Strategy:
     if workers.count > 1:
         address = workers.addresses[workers.index]
         print(
-            f"worker {workers.index} of {workers.count} at {address}: waits for the others",
+            f"{workers.name} at {address}: waits for the others",
             flush=True,
         )
     try:
@@ -136,7 +141,7 @@ def noticing_lost_workers(workers: Workers) -> Iterator[None]:
         if workers.count == 1:
             raise
         raise LostWorker(
-            f"worker {workers.index} of {workers.count} has lost another one "
+            f"{workers.name} has lost another one "
             f"({_reason(error)}); start all workers again with the same command: they go on "
             "from the last checkpoint"
         ) from error

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from simclr_tf import data
+from simclr_tf import data, terminal
 from simclr_tf.errors import SettingError
 
 
@@ -37,7 +37,13 @@ def extract_features(
     features, labels = [], []
     steps = data.eval_steps(dataset.num_examples(split), batch_size)
     batches = input_fn(tf.distribute.InputContext())
-    bar = tqdm.tqdm(batches, total=steps, desc=f"features of {split}", leave=False, disable=None)
+    bar = tqdm.tqdm(
+        batches,
+        total=steps,
+        desc=f"features of {split}",
+        leave=False,
+        disable=not terminal.is_watched(),
+    )
     for batch in bar:
         real = batch["weight"].numpy() > 0
         features.append(embed(batch["image"]).numpy()[real])

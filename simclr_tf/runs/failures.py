@@ -44,6 +44,8 @@ def explaining_failures(run: PreparedRun, state: TrainingState) -> Iterator[None
         raise RunFailed(_explain_end(run, state, end)) from end
     except MemoryError as error:
         raise RunFailed(_explain_memory(run)) from error
+    except BrokenPipeError:
+        raise  # nobody reads what is printed any more
     except _FILES as error:
         if "OOM" in str(error):
             raise RunFailed(_explain_memory(run)) from error

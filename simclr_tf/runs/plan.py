@@ -72,6 +72,8 @@ def make_plan(
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch
     summary_steps = files.train_summary_steps or checkpoint_steps
+    if "train_summary_steps" not in config.given:  # a curve has fifty points, however short
+        summary_steps = min(summary_steps, max(1, steps // 50))
     steps_per_loop = 1
     if config.hardware.on_tpu:
         steps_per_loop = summary_steps

@@ -130,10 +130,17 @@ def find_start(
 
 
 def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeights | None) -> None:
-    """Prints what will happen, and writes what the run is; the chief alone does."""
-    if not run.workers.is_chief:
+    """Prints what will happen; the chief, at length, and writes what the run is."""
+    config, plan, workers = run.config, run.plan, run.workers
+    if not workers.is_chief:
+        batch = config.optimization.train_batch_size
+        print(
+            f"{workers.name}: trains on its share of {config.data.dataset}, "
+            f"{config.data.train_split}, {batch // workers.count:,} of {batch:,} images a step, "
+            f"from step {start.step:,} to {plan.train_steps:,}; the first worker saves and reports",
+            flush=True,
+        )
         return
-    config, plan = run.config, run.plan
     if start.step >= plan.train_steps:
         folder = config.task.model_dir
         more = f" ({plan.train_steps:,} would do for the images there are now)"

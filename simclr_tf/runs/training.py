@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from simclr_tf import data, stopping
 from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import read_parts
+from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, first_line
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
 from simclr_tf.serving.export import export_saved_model
+from simclr_tf.training import guessing
 from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
+from simclr_tf.training.curves import Curves
 from simclr_tf.training.diverged import Diverged, WatchLoss
 from simclr_tf.training.network import Network
 from simclr_tf.training.preemption import Preemption
-from simclr_tf.training.progress_bar import ProgressBar
+from simclr_tf.training.progress import Progress
 from simclr_tf.training.simclr import SimCLR
 from simclr_tf.training.summaries import Summaries
+from simclr_tf.training.tally import Tally
 
 Trainable = SimCLR | Classifier
 
 _SHOWN = 8  # pairs of views in TensorBoard
 
 
-def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
-    """Trains from `start` to the planned step.
+class Trained(NamedTuple):
+    """What became of a run's steps.
 
-    Returns:
-      The metrics of the last summary, none if there was nothing left to train.
+    Attributes:
+      metrics: of the last summary, none if there was nothing left to train.
+      seconds: that this process has trained.
+    """
+
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
+    """Trains from `start` to the planned step.
 
     Raises:
       RunFailed: the run cannot go on: its loss is no number, or a checkpoint cannot be written, or
@@ -42,7 +57,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
     """
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
-        return {}
+        return Trained({}, 0.0)
     assert model.views is not None  # `runs.networks` gives them
     batch = config.optimization.train_batch_size
     pipeline = ViewPipeline(model.views, on_device=_augments_on_device(run))
@@ -56,18 +71,27 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         start_step=start.step,
     )
     span = {"start": start.step, "total": plan.train_steps}
-    bar = ProgressBar(
-        **span, views=batch * (2 if config.task.pretraining else 1), shown=workers.is_chief
+    tally = Tally(model)
+    compared = guesses(config, model.num_classes)
+    progress = Progress(
+        tally,
+        **span,
+        views=batch * (2 if config.task.pretraining else 1),
+        epoch=plan.train_examples / batch,
+        guessing=compared,
+        worker="" if workers.is_chief else workers.name,
     )
     watch = WatchLoss(start=start.step)
+    folder = config.task.model_dir if workers.is_chief else None
     summaries = Summaries(
-        model,
+        tally,
         **span,
-        log_dir=f"{config.task.model_dir}/train" if workers.is_chief else None,
+        folder=folder,
         every=plan.summary_steps,
         schedule=run.schedule,
         images=_sample_views(run, pipeline) if workers.is_chief else None,
     )
+    curves = Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared)
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
     preemption = Preemption(
         model,
@@ -76,6 +100,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
         several=workers.count > 1,
         account=f"{same_command(config)} goes on",
     )
+    began = time.monotonic()
     try:
         told = f"in training, not saved; {same_command(config)} goes on from the last checkpoint"
         with (
@@ -87,16 +112,19 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> dict[str, float]:
                 run.strategy.distribute_datasets_from_function(input_fn),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
-                callbacks=[bar, watch, summaries, checkpointing, preemption],
+                callbacks=[tally, progress, watch, summaries, checkpointing, curves, preemption],
             )
             # Keras takes an error of this kind, wherever it comes from, for the end of the data.
             if checkpointing.step != plan.train_steps:
                 raise Diverged("data", checkpointing.step)
     finally:
-        bar.close()
+        seconds = time.monotonic() - began
+        progress.close()
+        with stopping.during(f"while drawing curves; {same_command(config)} goes on"):
+            curves.draw()
     if watch.left_out:
         print(f"{watch.left_out:,} steps left out, whose loss or weights were no numbers")
-    return summaries.last
+    return Trained(summaries.last, seconds)
 
 
 def export(run: PreparedRun, model: Network, start: Start) -> None:
@@ -132,6 +160,12 @@ def export(run: PreparedRun, model: Network, start: Start) -> None:
 def reached(run: PreparedRun, start: Start) -> int:
     """Returns the step of the trained weights: beyond the plan's where the data have shrunk."""
     return max(start.step, run.plan.train_steps)
+
+
+def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
+    """Returns what a network that knows nothing would measure, by the names of its metrics."""
+    contrast = guessing.of_pretraining(config.optimization.train_batch_size)
+    return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}
 
 
 def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:

@@ -54,6 +54,7 @@ def record(
     *measured: tuple[Mapping[str, tf.Tensor], tf.Tensor],
     counts: tf.Tensor | None = None,
     more: Mapping[str, tf.Tensor] | None = None,
+    with_sums: bool = False,
 ) -> dict[str, tf.Tensor]:
     """Adds a step's values, and returns all means over what all replicas have added.
 
@@ -64,6 +65,8 @@ def record(
       *measured: values by the same names, and over how many images of this replica they are means.
       counts: whether the step counts, a bool scalar; None if it does.
       more: float32 scalars by name, to be summed over replicas in the same collective.
+      with_sums: whether to return `sums` too, float32 [metrics, 2]: of each metric, in their order,
+        the sum over images and the number of images, so that a caller can have means of its own.
     """
     for values, size in measured:
         for name, value in values.items():
@@ -76,7 +79,10 @@ def record(
         for name, metric in metrics.items()
     }
     sums, more = sum_scalars((own, dict(more or {})))
-    return {**{name: tf.math.divide_no_nan(*pair) for name, pair in sums.items()}, **more}
+    means = {name: tf.math.divide_no_nan(*pair) for name, pair in sums.items()}
+    if with_sums:
+        means["sums"] = tf.stack([tf.stack(sums[name]) for name in metrics])
+    return {**means, **more}
 
 
 def _mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

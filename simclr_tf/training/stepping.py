@@ -23,6 +23,7 @@ class Stepping(tf.keras.Model):
         super().__init__()
         self._guard: StepGuard | None = None
         self._told: Callable[[], tf.Tensor] | None = None
+        self._with_sums = False
 
     @property
     def parts(self) -> Mapping[str, tf.keras.layers.Layer]:
@@ -105,6 +106,10 @@ class Stepping(tf.keras.Model):
         """
         self._told = told
 
+    def share_sums(self) -> None:
+        """Has each step return `sums`, what its means are made of; see `measures.record`."""
+        self._with_sums = True
+
     def begin_step(self) -> list[tf.Tensor]:
         """Returns what `end_step` needs. Call it before a step changes any variable."""
         return [] if self._guard is None else self._guard.remember()
@@ -139,4 +144,6 @@ class Stepping(tf.keras.Model):
             counts, more = self._guard.settle(before, measured[0][0]["total_loss"])
         if self._told is not None:
             more["stop"] = self._told()
-        return record(self.train_metrics, *measured, counts=counts, more=more)
+        return record(
+            self.train_metrics, *measured, counts=counts, more=more, with_sums=self._with_sums
+        )

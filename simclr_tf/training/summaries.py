@@ -1,24 +1,25 @@
-"""Writes what TensorBoard shows."""
+"""Writes what TensorBoard shows, and the same as lines of JSON."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.training.classifier import Classifier
+from simclr_tf import files
 from simclr_tf.training.every_steps import EverySteps
-from simclr_tf.training.simclr import SimCLR
+from simclr_tf.training.metrics_file import MetricsFile
+from simclr_tf.training.tally import Tally
 
 
 class Summaries(EverySteps):
-    """Writes TensorBoard summaries every so many steps, and at the last.
+    """Writes summaries every so many steps, and at the last: TensorBoard's, and `metrics.jsonl`.
 
     Args:
-      model: being trained.
+      tally: of the run; comes before this in the list of callbacks.
       start, total, every: see `EverySteps`. Metrics are means over the steps since the last ones.
-      log_dir: for TensorBoard events; None writes none, but takes part in what all machines of a
-        run do together.
+      folder: of the run; None writes nothing.
       schedule: step -> learning rate.
       images: float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], shown once;
         None shows none.
@@ -29,25 +30,30 @@ class Summaries(EverySteps):
 
     def __init__(
         self,
-        model: SimCLR | Classifier,
+        tally: Tally,
         *,
         start: int,
         total: int,
         every: int,
-        log_dir: str | None,
+        folder: str | None,
         schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
         images: tf.Tensor | None,
     ) -> None:
         super().__init__(start=start, total=total, every=every)
-        self._metrics = list(model.train_metrics.values())
+        self._take = tally.since_last()
         self._schedule = schedule
         self._images = images
+        self._lines = MetricsFile(folder) if folder else None
         self._writer = (
-            tf.summary.create_file_writer(log_dir) if log_dir else tf.summary.create_noop_writer()
+            tf.summary.create_file_writer(files.join(folder, "train"))
+            if folder
+            else tf.summary.create_noop_writer()
         )
         self.last: dict[str, float] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._lines is not None:
+            self._lines.keep_until(self._start)
         images = self._images
         if images is None:
             return
@@ -57,14 +63,14 @@ class Summaries(EverySteps):
             tf.summary.image("augmented", images, max_outputs=8)
 
     def act(self, step: int) -> None:
-        self.last = {metric.name: float(metric.result()) for metric in self._metrics}
+        self.last = {f"train/{name}": value for name, value in self._take().items()}
+        scalars = {**self.last, "learning_rate": float(self._schedule(step))}
         with self._writer.as_default(step=step):
-            for name, value in self.last.items():
+            for name, value in scalars.items():
                 tf.summary.scalar(name, value)
-            tf.summary.scalar("learning_rate", self._schedule(step))
         self._writer.flush()
-        for metric in self._metrics:
-            metric.reset_state()
+        if self._lines is not None:
+            self._lines.append({"step": step, "time": time.time(), **scalars})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writer.close()

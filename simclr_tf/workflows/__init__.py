@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 import absl.logging
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,11 +22,9 @@ def run(config: Config) -> None:
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    _show_own_messages()
     _check_reachable(config)
     began = f"in --mode={config.task.mode}, before it was done; the same command begins again"
-    # What is said while a progress bar is drawn gets a line of its own.
-    with logging_redirect_tqdm([logging.getLogger("simclr_tf")]), stopping.during(began):
+    with messages_are_shown(), stopping.during(began):
         _run(config)
 
 
@@ -66,10 +66,21 @@ def _check_reachable(config: Config) -> None:
             files.check_reachable(row.name, settings[row.name], path)
 
 
-def _show_own_messages() -> None:
-    """Prints what this package logs, such as the preparation of a data set."""
-    logger = logging.getLogger("simclr_tf")
-    logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stdout)]
-    # Libraries give the root logger a handler when they first warn: a second copy of each line.
-    logger.propagate = False
+@contextlib.contextmanager
+def messages_are_shown() -> Iterator[None]:
+    """While it is open, what this package logs, and Python's warnings, are printed.
+
+    What is said while a progress bar is drawn gets a line of its own.
+    """
+    own, warned = logging.getLogger("simclr_tf"), logging.getLogger("py.warnings")
+    own.setLevel(logging.INFO)
+    for logger, stream in ((own, sys.stdout), (warned, sys.stderr)):
+        logger.handlers = [logging.StreamHandler(stream)]
+        # Libraries give the root logger a handler when they first warn: a second copy of each line.
+        logger.propagate = False
+    logging.captureWarnings(True)
+    try:
+        with logging_redirect_tqdm([own, warned]):
+            yield
+    finally:
+        logging.captureWarnings(False)

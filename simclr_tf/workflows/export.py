@@ -131,9 +131,10 @@ def _export_saved_model(network: Network, described: Description, config: Config
     found = {name: value.numpy() for name, value in outputs.items()}
     difference = _compare(found, expected, config)
     print(f"SavedModel: {folder}, stored in {precision}")
+    of_images = ", ".join(sorted(saved.signatures.keys() - {"serving_default"}))
     print(
         "  input     image_bytes, string [batch]: JPEG, PNG, BMP or GIF files (serving_default); "
-        "or images, float32 [batch, height, width, 3], RGB in [0, 1] (embed, project, classify)"
+        f"or images, float32 [batch, height, width, 3], RGB in [0, 1] ({of_images})"
     )
     print(f"  pictures  prepared inside: {_preparation(size)}")
     _report(expected, difference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simclr_tf.config import Config
 from simclr_tf.runs import starting, training
+from simclr_tf.runs.end_screen import announce_end
 from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_classifier
 from simclr_tf.runs.preparation import prepare
@@ -33,8 +34,10 @@ def finetune(config: Config) -> dict[str, float]:
             starting.compile_network(model, run)
         start = starting.find_start(run, model, weights, lock)
         starting.announce(run, model, start, weights)
-        metrics = training.train(run, model, start)
+        trained = training.train(run, model, start)
+        metrics = trained.metrics
         training.export(run, model, start)
         if run.config.task.mode == "train_then_eval":
             metrics |= evaluate_trained(run, model, step=training.reached(run, start))
+        announce_end(run, start, trained)
     return metrics

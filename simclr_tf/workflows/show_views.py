@@ -32,6 +32,8 @@ def show_views(config: Config) -> str:
     Raises:
       UserError: bad input.
     """
+    # No weights are needed, so that any checkpoint will do, also one of the run itself.
+    config = dataclasses.replace(config, given=config.given - {"checkpoint"})
     stored = stored_config(config.task.model_dir) if config.task.model_dir else None
     if stored is None:
         config = choose_model_dir(config)
