@@ -45,6 +45,8 @@ class Data:
     on_bad_image: str
     train_split: str
     eval_split: str
+    eval_dataset: str | None
+    labels_per_class: int
     image_size: int
     cache_dataset: bool
 

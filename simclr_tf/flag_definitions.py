@@ -106,8 +106,9 @@ GROUPS = (
                 "train",
                 "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
-                "regression on the features of --checkpoint; show_views: a picture of augmented "
-                "pairs; export: --checkpoint as SavedModel or in another --format.",
+                "regression on the features of --checkpoint, or of the run in --model_dir; "
+                "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
+                "in another --format.",
                 OneOf(("train", "eval", "train_then_eval", "probe", "show_views", "export")),
                 identity=False,
             ),
@@ -171,8 +172,9 @@ GROUPS = (
             Flag(
                 "folder_labels",
                 "none",
-                "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or "
-                "a CSV file with the header path,label and paths relative to /PATH.",
+                "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH, or "
+                "below its splits; or a CSV file, here or in /PATH, with the header path,label and "
+                "paths relative to /PATH.",
                 path=PathIn(words=("none", "folders")),
             ),
             Flag(
@@ -189,6 +191,21 @@ GROUPS = (
                 "validation",
                 "Split for evaluation, in TFDS syntax.",
                 identity=False,
+            ),
+            Flag(
+                "eval_dataset",
+                None,
+                "Another data set for evaluation and probing, as --dataset; --eval_split is then "
+                "one of its splits. Its classes go by name.",
+                identity=False,
+                path=PathIn(prefix="folder:"),
+            ),
+            Flag(
+                "labels_per_class",
+                0,
+                "Number of labeled images of each class of --train_split to fine-tune on, or to "
+                "fit on in --mode=probe, drawn by --seed. 0: all.",
+                _COUNT,
             ),
             Flag(
                 "image_size",
@@ -358,7 +375,8 @@ GROUPS = (
             Flag(
                 "label_fractions",
                 (0.01, 0.1, 1.0),
-                "Fractions of --train_split's labels that --mode=probe fits on, class-balanced.",
+                "Fractions of --train_split's labels that --mode=probe fits on, as many of each "
+                "class.",
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
             ),

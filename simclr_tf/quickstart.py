@@ -95,6 +95,8 @@ def _write_digit() -> tuple[Path, int]:
 
 
 def _table(saved_model: Path) -> str:
+    from simclr_tf.evaluation.accuracy import wilson_interval
+
     def read(name: str) -> dict[str, float]:
         return json.loads((FOLDER / name).read_text())
 
@@ -105,9 +107,12 @@ def _table(saved_model: Path) -> str:
         key = f"logistic_regression/{fraction}"
         rows.append(f"  {share:>6} {learned[key]:>10.1%} {untrained[key]:>11.1%} {scratch:>14.1%}")
     top_1 = "eval/label_top_1_accuracy"
+    images = int(learned["test_images"])
+    _, high = wilson_interval(0.5, images)
     return "\n".join(
         [
-            "\nAccuracy on the test digits, by share of the training labels used:",
+            f"\nAccuracy on the {images} test digits, by share of the training labels used "
+            f"(95% intervals: +- {high - 0.5:.0%} or less):",
             "  labels    learned   untrained   supervised from",
             "           features    features           scratch",
             *rows,

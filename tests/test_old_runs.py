@@ -45,7 +45,8 @@ def test_evaluated_with_the_runs_own_settings(old_run: Path, run, capsys) -> Non
 def test_continued_by_the_same_flags(old_run: Path, run, capsys) -> None:
     """It is finished: its training state is restored, optimizer too, and exported anew."""
     stored = json.loads((old_run / "config.json").read_text())
-    given = {row.name: stored[row.name] for row in flag_definitions.rows() if row.identity}
+    names = [row.name for row in flag_definitions.rows() if row.identity]
+    given = {name: stored[name] for name in names if name in stored}
     flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
     assert run(*flags, f"--model_dir={old_run}", tiny=False) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out

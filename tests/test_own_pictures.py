@@ -154,6 +154,72 @@ def test_classes_go_by_name(run, tmp_path, monkeypatch, capsys) -> None:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_splits_a_probe_of_the_run_and_a_few_labels(run, tmp_path, capsys) -> None:
+    """Folders that are splits; a run measured in its own folder; two labels of each class."""
+    root, folder, tuned = (tmp_path / name for name in ("pictures", "run", "tuned"))
+    draw_classes(root / "train", "abc")
+    draw_classes(root / "test", "abc")
+    (root / "test" / "a" / "notes.txt").touch()
+    (root / "test" / "c" / "8.png").write_text("no picture")
+    pictures = [f"--dataset=folder:{root}", "--eval_split=test"]
+    pretrain = [*pictures, "--train_steps=2", f"--model_dir={folder}"]
+    assert run(*pretrain, "--checkpoint_steps=1", export=False) == 0
+    printed = capsys.readouterr().out
+    assert f"folder:{root}: splits train 27, test 27\n" in printed
+    assert "left out 1 file that is no picture by its name: 1 .txt\n" in printed
+    assert "train: 27 images\n" in printed
+
+    fit = ["--mode=probe", "--folder_labels=folders", "--label_fractions=0.1,0.01,1,1"]
+    assert run(*fit, "--labels_per_class=2", f"--model_dir={folder}", tiny=False) == 0
+    printed = capsys.readouterr().out
+    assert f"folder:{root}, train: 3 classes: a 9, b 9, c 9\n" in printed
+    assert f"probing on folder:{root}: encoder from {folder}/ckpt-2 " in printed
+    assert "  kNN (k 9, T 0.1), 27 labels: " in printed
+    lines = re.findall(r"^  logistic regression, (.*?): (.*)$", printed, re.M)
+    sizes = ["3 labels (1 of each class)", "27 labels", "6 labels (2 of each class)"]
+    assert [line[0] for line in lines] == sizes
+    assert re.fullmatch(r"[\d.]+% \+- [\d.]+% \(26 test images; 95% interval .*\), 10 draws", lines[0][1])  # fmt: skip # noqa: E501
+    result = json.loads((folder / "probe.json").read_text())
+    assert result["logistic_regression/0.1"] == result["logistic_regression/0.01"]
+    assert result["test_images"] == 26
+    hits = round(result["logistic_regression/1"] * 26)
+    assert lines[1][1].startswith(f"{hits / 26:.2%} ({hits} of 26; 95% interval ")
+    assert run(*fit, *pictures, f"--checkpoint={folder}", f"--model_dir={tuned}x", tiny=False) == 0
+    again = json.loads(Path(f"{tuned}x", "probe.json").read_text())
+    assert again.items() <= result.items()
+
+    for index in folder.glob("ckpt-*"):
+        shutil.copy(index, tmp_path)
+        index.unlink()
+    capsys.readouterr()
+    assert run(*fit, f"--model_dir={folder}", tiny=False) == 2
+    assert "holds a run that has no checkpoint yet; wait for one" in capsys.readouterr().err
+    for index in tmp_path.glob("ckpt-*"):
+        shutil.copy(index, folder)
+
+    tune = ["--train_mode=finetune", "--folder_labels=folders", "--labels_per_class=2", *pictures]
+    tune += ["--mode=train_then_eval", f"--checkpoint={folder}", f"--model_dir={tuned}"]
+    assert run(*tune, "--train_steps=2", export=False) == 0
+    printed = capsys.readouterr().out
+    assert f"folder:{root}, train: 3 classes: a 2, b 2, c 2\n" in printed
+    assert f"folder:{root}, test: 3 classes: a 9, b 9, c 9\n" in printed
+    assert "train: 6 images\n" in printed
+    result = json.loads((tuned / "result.json").read_text())
+    assert result["eval/examples"] == 26
+    hits = round(result["eval/label_top_1_accuracy"] * 26)
+    assert f"step 2, test (26 images): top-1 {hits / 26:.2%} ({hits} of 26; 95% inter" in printed
+
+    shutil.copytree(root / "train", tmp_path / "other")
+    shutil.rmtree(tmp_path / "other" / "b")
+    other = ["--mode=eval", f"--eval_dataset=folder:{tmp_path / 'other'}", "--eval_split=all"]
+    assert run(*other, f"--model_dir={tuned}", tiny=False) == 0
+    printed = capsys.readouterr().out
+    assert "other, all: 3 classes: a 9, b 0, c 9\nstep 2, all (18 images): top-1 " in printed
+    top_1, _ = accuracies(tuned, tmp_path / "other", "abc")
+    found = json.loads((tuned / "result.json").read_text())
+    assert found["eval/label_top_1_accuracy"] == pytest.approx(top_1)
+
+
 def test_labels_switch_the_online_probe_on(run_on, pictures, tmp_path, capsys) -> None:
     shutil.copy(pictures / "rows" / "é 0.jpg", pictures / "stray 1.jpg")
     flags = ["--folder_labels=folders", "--mode=train_then_eval", "--train_steps=2"]

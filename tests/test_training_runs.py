@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,7 +203,7 @@ def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
     flags = ["--mode=train_then_eval", "--train_steps=2", "--train_mode=finetune"]
     assert run(*flags, f"--model_dir={tmp_path}") == 0
     result = json.loads((tmp_path / "result.json").read_text())
-    keys = ["label_top_1_accuracy", "label_top_5_accuracy", "regularization_loss"]
+    keys = ["label_top_1_accuracy", "label_top_5_accuracy", "regularization_loss", "examples"]
     assert result.keys() == {*(f"eval/{key}" for key in keys), "global_step"}
     assert result == json.loads((tmp_path / "result_2.json").read_text())
     loaded = tf.saved_model.load(str(tmp_path / "saved_model/2"))
@@ -215,7 +216,7 @@ def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
         logits = loaded(image[tf.newaxis], trainable=False)["logits_sup"]
         hits += int(tf.argmax(logits[0]) == example["label"])
         count += 1
-    assert count == dataset.num_examples("test")
+    assert count == dataset.num_examples("test") == result["eval/examples"]
     assert result["eval/label_top_1_accuracy"] == pytest.approx(hits / count, abs=1e-6)
 
 
@@ -225,6 +226,13 @@ def test_eval_mode_follows_a_finished_run(pretrained, run, capsys) -> None:
     assert main(["simclr_tf", "--mode=eval", "--eval_split=test", f"--model_dir={pretrained}"]) == 0
     assert "step 3, test (" in capsys.readouterr().out
     assert json.loads((pretrained / "result.json").read_text())["global_step"] == 3
+
+
+def test_views_of_a_run_take_no_notice_of_weights(pretrained, run, tmp_path) -> None:
+    for flags in ([f"--checkpoint={pretrained}"], []):
+        assert run("--mode=show_views", f"--model_dir={pretrained}", *flags, tiny=False) == 0
+        shutil.move(pretrained / "views.png", tmp_path / f"{len(flags)}.png")
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
 
 
 def test_bfloat16_trains_and_exports_float32(run, tmp_path) -> None:
@@ -239,7 +247,9 @@ def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path)
     flags = ["--mode=probe", "--label_fractions=0.1,1", f"--checkpoint={pretrained}"]
     assert run(*flags, f"--model_dir={tmp_path}") == 0
     result = json.loads((tmp_path / "probe.json").read_text())
-    assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1"}
+    settings = {"knn_k", "knn_temperature", "labels", "test_images"}
+    assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1", *settings}
+    assert [result[name] for name in sorted(settings)] == [144, 0.1, 1442, 355]
     assert result["logistic_regression/1"] > result["logistic_regression/0.1"] > 0.2
 
 
@@ -257,8 +267,9 @@ def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
     first, last = done.stderr.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d step 1/2 \(epoch 0.0\): NT-Xent .* took [\w. ]+", first)
     assert re.fullmatch(r"\d\d:\d\d:\d\d step 2/2 \(epoch 0.0\): NT-Xent .* done", last)
-    assert done.stdout.startswith("  task  ")
     lines = done.stdout.splitlines()
+    assert lines[0].startswith("digits, train: 10 classes: 0, 1, ")
+    assert lines[1].startswith("  task  ")
     end = lines.index(f"SavedModel: {tmp_path}/saved_model/2") + 1
     assert [line.split()[0] for line in lines[end:]] == [
         *("verdict", "over", "took", "curves", "next", "python", "next", "python")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
 # Splits have a label at every image or at none: where these have none, nobody reads on.
 _SAMPLED = 1000
+_AT_ONCE = 256  # images, encoded
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,6 +81,32 @@ class TfdsDataset(ImageDataset):
             samples.append(LabelSample(part, np.array(labels, np.int64), total))
         return samples
 
+    def all_labels(self, split: str) -> np.ndarray:
+        return np.concatenate([batch["label"] for batch in self._batches(split)])
+
+    def only(self, split: str, places: np.ndarray) -> TfdsDataset:
+        images: list[bytes] = []
+        labels: list[int] = []
+        start = 0
+        for batch in self._batches(split):
+            here = places[(places >= start) & (places < start + _AT_ONCE)] - start
+            images += batch["image"][here].tolist()
+            labels += batch["label"][here].tolist()
+            start += _AT_ONCE
+        return _FewExamples(
+            name=self.name,
+            builder=self.builder,
+            names=self.class_names,
+            split=split,
+            images=images,
+            labels=np.array(labels, np.int64),
+        )
+
+    def _batches(self, split: str) -> Iterator[dict[str, np.ndarray]]:
+        """Yields all of a split in its order, encoded."""
+        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
+        yield from examples.batch(_AT_ONCE).as_numpy_iterator()
+
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> TfdsDataset:
         return dataclasses.replace(self, numbers=numbers, names=class_names)
 
@@ -128,6 +156,41 @@ class TfdsDataset(ImageDataset):
             return selected, selected.num_examples
 
         return self._select_with(select, split, field)[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class _FewExamples(TfdsDataset):
+    """Some images of one split, kept in memory: not to read all of it for a few in each epoch.
+
+    Attributes:
+      split: theirs; there is no other.
+      images: encoded.
+      labels: int64 [images].
+    """
+
+    split: str
+    images: list[bytes] = dataclasses.field(repr=False)
+    labels: np.ndarray = dataclasses.field(repr=False)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {self.split: len(self.labels)}
+
+    def num_examples(self, split: str) -> int:
+        return self.splits[split]
+
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        return [LabelSample(split, self.all_labels(split), self.num_examples(split))]
+
+    def file_sizes(self, split: str) -> list[int]:
+        return []
+
+    def read(
+        self, split: str, *, shard: tuple[int, int], by_file: bool, file_seed: tf.Tensor | None
+    ) -> tf.data.Dataset:
+        del by_file, file_seed  # a shuffle buffer holds as many
+        examples = {"image": tf.constant(self.images), "label": tf.constant(self.labels)}
+        return tf.data.Dataset.from_tensor_slices(examples).shard(*shard).map(self._number_label)
 
 
 def check_features(name: str, features: tfds.features.FeatureConnector) -> None:

@@ -54,9 +54,15 @@ def taking_charge(run: PreparedRun) -> Iterator[Lock | None]:
         yield lock
 
 
-def report_bad_images(run: PreparedRun) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def report_bad_images(run: PreparedRun) -> Iterator[None]:
     """While it is open, names images that cannot be read in a file of the run's folder."""
-    return run.dataset.report_bad_images(run.workers.own_folder(run.config.task.model_dir))
+    folder = run.workers.own_folder(run.config.task.model_dir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run.dataset.report_bad_images(folder))
+        if run.eval_dataset is not None and run.config.data.eval_dataset is not None:
+            stack.enter_context(run.eval_dataset.report_bad_images(folder))
+        yield
 
 
 def compile_network(model: Network, run: PreparedRun) -> None:
