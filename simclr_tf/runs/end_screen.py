@@ -17,7 +17,7 @@ from simclr_tf.training.metrics_file import MetricsFile
 
 _COMMAND = "python -m simclr_tf.run"
 # Of the group `data`, what a checkpoint brings along, or belongs to the run that was alone.
-_NOT_HANDED_ON = ("train_split", "image_size")
+_NOT_HANDED_ON = ("train_split", "labels_per_class", "image_size")
 
 
 def announce_end(run: PreparedRun, start: Start, trained: Trained) -> None:
@@ -109,6 +109,8 @@ def _data(config: Config) -> dict[str, Any]:
 
 def _other_eval_split(run: PreparedRun) -> dict[str, str]:
     """Returns a split to evaluate on where there is none of the name that the run was given."""
+    if run.config.data.eval_dataset is not None:  # its split was given with it
+        return {}
     try:
         run.dataset.check_split(run.config.data.eval_split)
     except SettingError:

@@ -77,6 +77,9 @@ def test_a_split_that_there_is_stays(ended) -> None:
     _, (probe, tune) = ended(*flags, "--eval_split=mine", splits=("train", "mine"))
     assert "eval_split" not in probe.given
     assert tune.data.eval_split == "mine"
+    _, (probe, tune) = ended(*flags, "--eval_dataset=other", "--eval_split=theirs")
+    assert "eval_split" not in probe.given
+    assert (tune.data.eval_dataset, tune.data.eval_split) == ("other", "theirs")
 
 
 def test_folders_without_labels_are_measured_by_their_folders(ended) -> None:
