@@ -107,7 +107,7 @@ def measure(run: PreparedRun, model: Network, steps: int) -> Cost | None:
         memory.forget_peak()
     except OSError:
         return None
-    needed, seconds = _measure_step(run, model, room)
+    needed, seconds = _measure_step(run, model)
     if needed.at(batch) > _REFUSED_ABOVE * room:
         raise _too_much(run, needed, room)
     step_seconds = batch * (seconds + _seconds_of_views(run, model))
@@ -137,7 +137,7 @@ def _guess_bytes(config: Config) -> float:
     return 500 * network.resnet_depth * network.width_multiplier * stem * pixels
 
 
-def _measure_step(run: PreparedRun, model: Network, room: int) -> tuple[_Memory, float]:
+def _measure_step(run: PreparedRun, model: Network) -> tuple[_Memory, float]:
     """Returns what steps take, of memory by batch, and of seconds by image."""
     batch, replicas = run.config.optimization.train_batch_size, run.plan.replicas
     sizes: list[int] = []
@@ -150,7 +150,9 @@ def _measure_step(run: PreparedRun, model: Network, room: int) -> tuple[_Memory,
             sizes.append(size)
             peaks.append(memory.peak() - kept)
             if len(sizes) > 1 and (
-                peaks[-1] - peaks[-2] > _GROWTH or seconds > _LONG_STEP or peaks[-1] > room / 2
+                peaks[-1] - peaks[-2] > _GROWTH
+                or seconds > _LONG_STEP
+                or peaks[-1] > memory.room() / 2
             ):
                 break
         # The first of a size is slower: kernels are prepared for it. A small step is mostly

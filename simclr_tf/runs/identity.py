@@ -10,11 +10,13 @@ from simclr_tf.architecture import Architecture
 from simclr_tf.config import Config, from_json
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs import moved
+from simclr_tf.runs.defaults import FROM_DATA
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
 # Of these, what evaluation takes from the run where it is not given.
 _MEASURED_BY = ("data_dir", "on_bad_image", "eval_split", "eval_batch_size", "eval_steps")
+GIVEN = "flags.json"
 _LENGTH = ("train_epochs", "train_steps")
 
 
@@ -80,6 +82,19 @@ def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
     return _take_stored(config, stored, {*network, "image_size", "checkpoint"} - config.given)
 
 
+def adopt_from_data(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for going on with a run: what the data have decided is the run's own.
+
+    Args:
+      config: what was asked; `check_same_run` has passed it.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    return _take_stored(config, stored, FROM_DATA)
+
+
 def _take_stored(config: Config, stored: Mapping[str, Any], names: Set[str]) -> Config:
     try:
         settings = from_json(stored, config)
@@ -100,7 +115,8 @@ def check_same_run(
 ) -> None:
     """Raises SettingError where the run in `model_dir` was configured otherwise.
 
-    Paths of one place are the same, and so are others where the same content lies now.
+    Paths of one place are the same, and so are others where the same content lies now. Of what the
+    data have decided, what was given counts.
 
     Args:
       config: what was asked.
@@ -108,10 +124,15 @@ def check_same_run(
       only: the settings to compare; all that make a run's identity if None.
     """
     folder = config.task.model_dir
+    given = moved.read(folder, GIVEN)
     for name, here in config.to_json().items():
         if name in NOT_IDENTITY or (only is not None and name not in only):
             continue
         before = stored.get(name, here)
+        if name in FROM_DATA:
+            if name not in config.given and name not in given:
+                continue
+            before = given.get(name, before)
         if before != here and not moved.is_same(name, before, here, folder):
             remedy = "give the same flags to continue it, or another `model_dir`"
             if name in _LENGTH:

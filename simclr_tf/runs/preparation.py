@@ -11,16 +11,25 @@ from simclr_tf.config import Config, Data, Hardware
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import WarmUpCosine
-from simclr_tf.runs.folder import choose_model_dir, holds_checkpoint
+from simclr_tf.runs.defaults import fit_to_data
+from simclr_tf.runs.folder import choose_model_dir, holds_checkpoint, stored_config
+from simclr_tf.runs.identity import adopt_from_data
 from simclr_tf.runs.labels import choose_labels
 from simclr_tf.runs.plan import Plan, make_plan
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedRun:
-    """A training run about to start: everything checked, nothing written."""
+    """A training run about to start: everything checked, nothing written.
+
+    Attributes:
+      config: as the run has it, what follows from its data included.
+      asked: as the command has it.
+      strategy, workers, dataset, plan: what it runs on.
+    """
 
     config: Config
+    asked: Config
     strategy: tf.distribute.Strategy
     workers: Workers
     dataset: data.ImageDataset
@@ -45,7 +54,7 @@ def prepare(config: Config) -> PreparedRun:
     Raises:
       UserError: something asked for cannot be had; nothing has been written.
     """
-    config = choose_model_dir(config)
+    asked = config = choose_model_dir(config)
     strategy = open_devices(config.hardware, seed=config.task.seed)
     workers = workers_of(strategy)
     if workers.count > 1 and "model_dir" not in config.given:
@@ -59,9 +68,16 @@ def prepare(config: Config) -> PreparedRun:
     if config.task.mode == "train_then_eval":
         dataset.check_split(config.data.eval_split, field="eval_split")
     num_classes, (dataset, notes) = choose_labels(config, dataset)
+    examples = dataset.num_examples(config.data.train_split)
+    stored = stored_config(config.task.model_dir)
+    if stored is None:
+        config, more = fit_to_data(config, examples=examples, replicas=replicas)
+        notes += more
+    else:
+        config = adopt_from_data(config, stored)
     plan = make_plan(
         config,
-        train_examples=dataset.num_examples(config.data.train_split),
+        train_examples=examples,
         num_classes=num_classes,
         replicas=replicas,
         workers=workers.count,
@@ -69,7 +85,7 @@ def prepare(config: Config) -> PreparedRun:
     )
     if workers.is_chief:
         print(*notes, sep="\n", end="\n" if notes else "")
-    return PreparedRun(config, strategy, workers, dataset, plan)
+    return PreparedRun(config, asked, strategy, workers, dataset, plan)
 
 
 def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.distribute.Strategy:
