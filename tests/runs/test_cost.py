@@ -64,7 +64,7 @@ def test_the_batch_that_fits() -> None:
     """The largest power of two times the replicas; and nothing where no batch does."""
     for room, replicas, remedy in (
         (4e9, 1, "`train_batch_size=16` with"),
-        (4e9, 3, "`train_batch_size=24` with"),
+        (4e9, 3, "`train_batch_size=12` with"),
         (1e9, 1, "give a smaller `image_size` or network"),
     ):
         plan = types.SimpleNamespace(replicas=replicas)
