@@ -279,7 +279,7 @@ GROUPS = (
                 "train_batch_size",
                 512,
                 "Images per step, over all replicas; at most as many as there are. If not given, "
-                "fine-tuning a --checkpoint takes an eighth of the images, at least 16.",
+                "fine-tuning a --checkpoint takes an eighth of the images, 16 to 64.",
                 _BATCH,
             ),
             Flag(
@@ -302,7 +302,7 @@ GROUPS = (
                 "learning_rate",
                 0.3,
                 "Initial learning rate per batch size of 256. With momentum taken for "
-                "fine-tuning, 0.05, or 0.1 in linear evaluation.",
+                "fine-tuning, 0.05 with sqrt scaling, or 0.1 in linear evaluation.",
                 Range(0.0, above_low=True),
             ),
             Flag(

@@ -45,17 +45,19 @@ def test_too_few_images(given: tuple[str, ...], examples: int, replicas: int, wo
 
 @pytest.mark.parametrize(
     ("examples", "batch", "epochs"),
-    [(20, 16, 240), (50, 16, 96), (1_000, 64, 60), (5_000, 512, 60), (60_000, 512, 30)],
+    [(20, 16, 240), (50, 16, 96), (1_000, 64, 60), (5_000, 64, 60), (60_000, 64, 30)],
 )
 def test_fine_tuning_fits_few_labels(examples: int, batch: int, epochs: int) -> None:
     config, said = fit_to_data(parse([*FINETUNE]), examples=examples, replicas=1)
     chosen = {
         **{"train_batch_size": batch, "train_epochs": epochs, "warmup_epochs": 0.0},
         **{"weight_decay": 0.0, "optimizer": "momentum", "learning_rate": 0.05},
-        "learning_rate_scaling": "linear",
+        "learning_rate_scaling": "sqrt",
     }
     assert of_data(config) == chosen
     assert said == []
+    config, _ = fit_to_data(parse([*FINETUNE]), examples=examples, replicas=3)
+    assert config.optimization.train_batch_size == batch // 3 * 3
     linear = parse([*FINETUNE, "--fine_tune_after_block=4"])
     config, _ = fit_to_data(linear, examples=10**6, replicas=1)
     assert (config.optimization.learning_rate, config.optimization.train_epochs) == (0.1, 90)
