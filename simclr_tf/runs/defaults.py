@@ -18,7 +18,7 @@ _RULE = frozenset(("optimizer", "learning_rate", "learning_rate_scaling"))
 
 # SimCLR, appendices B.5 and B.6: SGD with Nesterov momentum, no warm-up, no weight decay. Their
 # rates, linear in batches of 4,096, would be 0.003 for 16 images. By the square root they are 0.2
-# there, which was the better on 50 digits (docs/recipes.md), and below the papers' at 64.
+# there, better on one draw of 50 digits (docs/recipes.md), and below the papers' at 64.
 _LINEAR_RATE, _LINEAR_EPOCHS = 0.1, 90
 _RATE = 0.05
 _EPOCHS = {50_000: 60, math.inf: 30}  # below so many images; 1% and 10% of ImageNet's
