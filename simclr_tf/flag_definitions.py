@@ -292,19 +292,34 @@ GROUPS = (
         "optimization",
         "Length, batch and optimizer",
         (
-            Flag("train_batch_size", 512, "Images per step, over all replicas.", _BATCH),
-            Flag("train_epochs", 100, "Number of epochs to train for.", _COUNT),
+            Flag(
+                "train_batch_size",
+                512,
+                "Images per step, over all replicas; at most as many as there are. If not given, "
+                "fine-tuning a --checkpoint takes an eighth of the images, 16 to 64.",
+                _BATCH,
+            ),
+            Flag(
+                "train_epochs",
+                100,
+                "Number of epochs to train for. If not given, fine-tuning a --checkpoint takes 60, "
+                "30 from 50,000 images on, linear evaluation 90, and 300 steps at least.",
+                _COUNT,
+            ),
             Flag("train_steps", 0, "Number of steps to train for. Overrides train_epochs.", _COUNT),
             Flag(
                 "optimizer",
                 "lars",
-                "Optimizer to use. lamb needs tensorflow-addons (Python 3.11).",
+                "Optimizer to use. lamb needs tensorflow-addons (Python 3.11). If this, the "
+                "learning rate and its scaling are not given, fine-tuning a --checkpoint takes "
+                "momentum.",
                 bounds.OPTIMIZERS,
             ),
             Flag(
                 "learning_rate",
                 0.3,
-                "Initial learning rate per batch size of 256.",
+                "Initial learning rate per batch size of 256. With momentum taken for "
+                "fine-tuning, 0.05 with sqrt scaling, or 0.1 in linear evaluation.",
                 Range(0.0, above_low=True),
             ),
             Flag(
@@ -314,8 +329,18 @@ GROUPS = (
                 "sqrt(batch).",
                 OneOf(("linear", "sqrt")),
             ),
-            Flag("warmup_epochs", 10.0, "Number of epochs of linear warm-up.", _AT_LEAST_0),
-            Flag("weight_decay", 1e-6, "Amount of weight decay to use.", _AT_LEAST_0),
+            Flag(
+                "warmup_epochs",
+                10.0,
+                "Number of epochs of linear warm-up. If not given, 0 to fine-tune a --checkpoint.",
+                _AT_LEAST_0,
+            ),
+            Flag(
+                "weight_decay",
+                1e-6,
+                "Amount of weight decay to use. If not given, 0 to fine-tune a --checkpoint.",
+                _AT_LEAST_0,
+            ),
             Flag("momentum", 0.9, "Momentum parameter.", _FRACTION),
             Flag(
                 "on_nonfinite",

@@ -65,7 +65,11 @@ def _page() -> str:
             if row.default is not None:
                 facts.append(f"Default: {_shown(row.default)}.")
             lines += textwrap.wrap(
-                " ".join(facts), 92, initial_indent=" " * 6, subsequent_indent=" " * 6
+                " ".join(facts),
+                92,
+                initial_indent=" " * 6,
+                subsequent_indent=" " * 6,
+                break_on_hyphens=False,
             )
         lines.append("")
     return "\n".join(lines).rstrip()

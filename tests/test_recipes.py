@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "flags").glob("*.flags"))
+FAMILIES = ("quickstart", "cifar10", "imagenet_r50", "fashion_mnist", "laptop")
 SMALL = [
     "--dataset=digits",
     "--train_split=train",
@@ -28,7 +29,9 @@ def test_header(recipe: Path) -> None:
         assert any(words in line for line in header), words
 
 
-@pytest.mark.parametrize("family", ["quickstart", "cifar10", "imagenet_r50", "fashion_mnist"])
+@pytest.mark.parametrize(
+    "family", ["quickstart", "cifar10", "imagenet_r50", "fashion_mnist", "laptop"]
+)
 def test_two_steps_of_every_recipe(family: str, run, tmp_path) -> None:
     """Pre-training first, then what is fine-tuned from it."""
     recipes = [path for path in RECIPES if path.stem.startswith(family)]
@@ -46,5 +49,4 @@ def test_two_steps_of_every_recipe(family: str, run, tmp_path) -> None:
 
 
 def test_every_recipe_belongs_to_a_tested_family() -> None:
-    families = ("quickstart", "cifar10", "imagenet_r50", "fashion_mnist")
-    assert all(path.stem.startswith(families) for path in RECIPES)
+    assert all(path.stem.startswith(FAMILIES) for path in RECIPES)

@@ -18,7 +18,7 @@ from simclr_tf.checkpoints.description import FILE_NAME, Description
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, SettingError, first_line
 from simclr_tf.runs import moved
-from simclr_tf.runs.identity import check_same_run
+from simclr_tf.runs.identity import GIVEN, check_same_run
 from simclr_tf.runs.plan import Plan, total_steps
 
 RUNS = "runs"
@@ -170,7 +170,12 @@ def describe_network(
 
 
 def write_description(
-    config: Config, plan: Plan, network: Description, weights: StoredWeights | None
+    config: Config,
+    plan: Plan,
+    network: Description,
+    weights: StoredWeights | None,
+    *,
+    asked: Config,
 ) -> None:
     """Writes flags.json (what was given), plan.json, simclr.json and config.json (resolved).
 
@@ -179,16 +184,17 @@ def write_description(
       plan: its derived numbers.
       network: what is trained.
       weights: initial ones, noted too; None leaves what an earlier start has noted.
+      asked: the configuration before data had their say.
 
     Raises:
       SettingError: the folder cannot be written.
     """
     folder = config.task.model_dir
-    resolved = config.to_json()
-    given = {name: resolved[name] for name in sorted(config.given)}
+    resolved, values = config.to_json(), asked.to_json()
+    given = {name: values[name] for name in sorted(asked.given)}
     try:
         tf.io.gfile.makedirs(folder)
-        files.write_json(files.join(folder, "flags.json"), given)
+        files.write_json(files.join(folder, GIVEN), given)
         files.write_json(files.join(folder, PLAN), dataclasses.asdict(plan))
         if weights is not None:
             moved.note_initial_weights(folder, weights)

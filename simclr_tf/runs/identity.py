@@ -11,6 +11,7 @@ from simclr_tf.config import Config, from_json
 from simclr_tf.data.folder import PREFIX
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs import moved
+from simclr_tf.runs.defaults import FROM_DATA
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
@@ -22,6 +23,7 @@ _MEASURED_BY = (
 _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
 # What makes a run's identity, and earlier versions did not write down because it was always so.
 _ALWAYS_WAS = {"labels_per_class": 0}
+GIVEN = "flags.json"
 _LENGTH = ("train_epochs", "train_steps")
 
 
@@ -119,6 +121,19 @@ def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
     return _take_stored(config, stored, {*network, "image_size", "checkpoint"} - config.given)
 
 
+def adopt_from_data(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for going on with a run: what the data have decided is the run's own.
+
+    Args:
+      config: what was asked; `check_same_run` has passed it.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    return _take_stored(config, stored, FROM_DATA)
+
+
 def _take_stored(config: Config, stored: Mapping[str, Any], names: Set[str]) -> Config:
     try:
         settings = from_json(stored, config)
@@ -139,7 +154,8 @@ def check_same_run(
 ) -> None:
     """Raises SettingError where the run in `model_dir` was configured otherwise.
 
-    Paths of one place are the same, and so are others where the same content lies now.
+    Paths of one place are the same, and so are others where the same content lies now. Of what the
+    data have decided, what was given counts.
 
     Args:
       config: what was asked.
@@ -150,10 +166,15 @@ def check_same_run(
     skipped = NOT_IDENTITY
     if not str(stored.get("dataset", PREFIX)).startswith(PREFIX):
         skipped |= {"folder_labels"}  # of `eval_dataset` alone
+    given = moved.read(folder, GIVEN)
     for name, here in config.to_json().items():
         if name in skipped or (only is not None and name not in only):
             continue
         before = stored.get(name, _ALWAYS_WAS.get(name, here))
+        if name in FROM_DATA:
+            if name not in config.given and name not in given:
+                continue
+            before = given.get(name, before)
         if before != here and not moved.is_same(name, before, here, folder):
             remedy = "give the same flags to continue it, or another `model_dir`"
             if name == "dataset" and only is not None:

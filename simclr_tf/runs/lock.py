@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, paths
 from simclr_tf.errors import RunFailed, SettingError
 from simclr_tf.runs.folder import cannot_be_written
 
@@ -40,6 +40,7 @@ class Lock:
     def __init__(self, folder: str) -> None:
         self._path = files.join(folder, FILE_NAME)
         self._folder = folder
+        self._made_folder = False
         self._released = threading.Event()
         self._content: dict[str, Any] = {
             "token": uuid.uuid4().hex,
@@ -57,6 +58,7 @@ class Lock:
         Raises:
           SettingError: somebody else holds it.
         """
+        self._made_folder = not tf.io.gfile.exists(self._folder)
         tf.io.gfile.makedirs(self._folder)
         taken_over = False
         while not self._create(settles=taken_over):
@@ -78,11 +80,14 @@ class Lock:
             )
 
     def release(self) -> None:
-        """Gives it back."""
+        """Gives it back. Where nothing was written, there is no folder either."""
         self._released.set()
         self._thread.join()
         if self._is_holder():
             tf.io.gfile.remove(self._path)
+            if self._made_folder and not paths.is_remote(self._folder):
+                with contextlib.suppress(OSError):  # it is not empty
+                    os.rmdir(self._folder)
 
     def _create(self, settles: bool) -> bool:
         """Writes the file where there is none, and says whether it is this process's.

@@ -63,7 +63,7 @@ def reads_split_folders(model_dir: str) -> bool | None:
 
     Runs of versions that did not write it down never do.
     """
-    note = _read(model_dir, PICTURES)
+    note = read(model_dir, PICTURES)
     if not note and numbered.is_empty(model_dir):
         return None
     return bool(note.get("split_folders", False))
@@ -81,13 +81,22 @@ def labels_sha256(folder_labels: str) -> str | None:
     return files.sha256(path) if path and tf.io.gfile.exists(path) else None
 
 
+def read(model_dir: str, name: str) -> dict[str, Any]:
+    """Returns what a JSON file of a run says, empty where it says nothing."""
+    try:
+        content = files.read_json(files.join(model_dir, name))
+    except ValueError:  # damaged: then nothing is known
+        content = None
+    return content if isinstance(content, dict) else {}
+
+
 def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
     """Returns what the run has noted of a setting's content, and what of that there is now."""
     if name == "checkpoint":
         weights = find_weights(now, trust_checkpoint=True)  # nothing is taken from there
-        note = _read(model_dir, INITIAL_WEIGHTS)
+        note = read(model_dir, INITIAL_WEIGHTS)
         return note.get("index_sha256"), _index_sha256(weights)
-    note = _read(model_dir, PICTURES)
+    note = read(model_dir, PICTURES)
     if name == "folder_labels":
         return note.get("labels_sha256"), labels_sha256(now)
     listing = folder_files.list_files(now, folder.root_of(now))
@@ -97,11 +106,3 @@ def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
 def _index_sha256(weights: StoredWeights) -> str:
     """The index of a TensorFlow checkpoint holds a checksum of every tensor."""
     return files.sha256(f"{weights.prefix}.index")
-
-
-def _read(model_dir: str, name: str) -> dict[str, Any]:
-    try:
-        content = files.read_json(files.join(model_dir, name))
-    except ValueError:  # damaged: then nothing is known
-        content = None
-    return content if isinstance(content, dict) else {}

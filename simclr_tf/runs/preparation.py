@@ -15,7 +15,14 @@ from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import WarmUpCosine
 from simclr_tf.runs import moved
-from simclr_tf.runs.folder import choose_model_dir, describe_network, holds_checkpoint
+from simclr_tf.runs.defaults import fit_to_data
+from simclr_tf.runs.folder import (
+    choose_model_dir,
+    describe_network,
+    holds_checkpoint,
+    stored_config,
+)
+from simclr_tf.runs.identity import adopt_from_data
 from simclr_tf.runs.labels import (
     check_few,
     choose_labels,
@@ -31,7 +38,8 @@ class PreparedRun:
     """A training run about to start: everything checked, nothing written.
 
     Attributes:
-      config: what was asked, with its model_dir.
+      config: as the run has it, with its model_dir, and what follows from its data.
+      asked: as the command has it.
       strategy: of its devices.
       workers: the machines that share it.
       dataset: as it learns from it.
@@ -40,6 +48,7 @@ class PreparedRun:
     """
 
     config: Config
+    asked: Config
     strategy: tf.distribute.Strategy
     workers: Workers
     dataset: data.ImageDataset
@@ -65,7 +74,7 @@ def prepare(config: Config) -> PreparedRun:
     Raises:
       UserError: something asked for cannot be had; nothing has been written.
     """
-    config = choose_model_dir(config)
+    asked = config = choose_model_dir(config)
     strategy = open_devices(config.hardware, seed=config.task.seed)
     workers = workers_of(strategy)
     if workers.count > 1 and "model_dir" not in config.given:
@@ -75,9 +84,16 @@ def prepare(config: Config) -> PreparedRun:
     replicas = strategy.num_replicas_in_sync
     _check_compilation(config.hardware, replicas)
     num_classes, dataset, eval_dataset, notes = _open_data(config)
+    examples = dataset.num_examples(config.data.train_split)
+    stored = stored_config(config.task.model_dir)
+    if stored is None:
+        config, more = fit_to_data(config, examples=examples, replicas=replicas)
+        notes += more
+    else:
+        config = adopt_from_data(config, stored)
     plan = make_plan(
         config,
-        train_examples=dataset.num_examples(config.data.train_split),
+        train_examples=examples,
         num_classes=num_classes,
         replicas=replicas,
         workers=workers.count,
@@ -85,7 +101,7 @@ def prepare(config: Config) -> PreparedRun:
     )
     if workers.is_chief:
         print(*notes, sep="\n", end="\n" if notes else "")
-    return PreparedRun(config, strategy, workers, dataset, eval_dataset, plan)
+    return PreparedRun(config, asked, strategy, workers, dataset, eval_dataset, plan)
 
 
 def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.distribute.Strategy:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 from simclr_tf.config import Config
+from simclr_tf.runs.cost import Cost
 from simclr_tf.runs.plan import Plan
 
 
-def describe(config: Config, plan: Plan, *, parameters: dict[str, int], devices: str) -> str:
+def describe(
+    config: Config, plan: Plan, *, parameters: dict[str, int], devices: str, cost: Cost | None
+) -> str:
     """Returns the screen that says, before training, what will happen.
 
     Args:
@@ -16,6 +19,7 @@ def describe(config: Config, plan: Plan, *, parameters: dict[str, int], devices:
       plan: its derived numbers.
       parameters: trainable and frozen parameters by part of the network.
       devices: the tf.distribute strategy and device type in words.
+      cost: what it takes, where that was measured.
     """
     length, data = config.optimization, config.data
     batch, steps = length.train_batch_size, plan.train_steps
@@ -50,6 +54,7 @@ def describe(config: Config, plan: Plan, *, parameters: dict[str, int], devices:
     rows += [
         ("devices", f"{devices}, {plan.replicas} x {batch // plan.replicas} images a step"),
         ("precision", config.hardware.precision),
+        *(cost.rows() if cost else ()),
         ("results", config.task.model_dir),
     ]
     return "\n".join(f"  {name:<11}{text}" for name, text in rows)

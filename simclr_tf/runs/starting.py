@@ -12,6 +12,7 @@ from simclr_tf.checkpoints import StoredWeights, restore_parts
 from simclr_tf.distribution import noticing_lost_workers, sum_over_workers
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import build_optimizer
+from simclr_tf.runs import cost
 from simclr_tf.runs.failures import same_command
 from simclr_tf.runs.folder import describe_network, note_files, write_description
 from simclr_tf.runs.lock import Lock, holding
@@ -130,7 +131,11 @@ def find_start(
 
 
 def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeights | None) -> None:
-    """Prints what will happen; the chief, at length, and writes what the run is."""
+    """Prints what will happen; the chief, at length, and writes what the run is.
+
+    Raises:
+      SettingError: there is not enough memory; nothing has been written.
+    """
     config, plan, workers = run.config, run.plan, run.workers
     if not workers.is_chief:
         batch = config.optimization.train_batch_size
@@ -148,10 +153,11 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
         print(f"{folder} is finished: {start.step:,} of {start.step:,} steps{more}")
         return
     parameters = _count_parameters(model)
-    print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
+    measured = cost.measure(run, model, plan.train_steps - start.step)
+    print(describe(config, plan, parameters=parameters, devices=_name_devices(run), cost=measured))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
     network = describe_network(config, model.num_classes, run.dataset.class_names)
-    write_description(config, plan, network, weights)
+    write_description(config, plan, network, weights, asked=run.asked)
     note_files(config, run.dataset)
 
 

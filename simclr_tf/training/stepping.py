@@ -67,9 +67,15 @@ class Stepping(tf.keras.Model):
             self._inner_optimizer.exclude_by_default(self.undecayed)
         self._guard = self._make_guard() if skip_nonfinite else None
 
+    def build_optimizer(self) -> None:
+        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
+        optimizer = self._inner_optimizer
+        create = getattr(optimizer, "build", None) or optimizer._create_all_weights  # legacy ones
+        create(self.trainable_variables)
+
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`, for `.keras` files."""
-        self._build_optimizer()
+        self.build_optimizer()
         config = super().get_compile_config() or {}
         kept = {name: config[name] for name in _COMPILED if name in config}
         return {**kept, "skip_nonfinite": self._guard is not None}
@@ -77,13 +83,7 @@ class Stepping(tf.keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the network was that the file holds."""
         self.compile(**tf.keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
-
-    def _build_optimizer(self) -> None:
-        """Creates its variables, which a file holds, and by whose order it knows exclusions."""
-        optimizer = self._inner_optimizer
-        create = getattr(optimizer, "build", None) or optimizer._create_all_weights  # legacy ones
-        create(self.trainable_variables)
+        self.build_optimizer()
 
     @property
     def _inner_optimizer(self) -> Any:
@@ -91,7 +91,7 @@ class Stepping(tf.keras.Model):
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     def _make_guard(self) -> StepGuard:
-        self._build_optimizer()
+        self.build_optimizer()
         own = self._inner_optimizer.variables
         learned = [*self.trainable_variables, *(own() if callable(own) else own)]
         parts = variables_by_path(self.parts).values()

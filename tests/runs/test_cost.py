@@ -1,0 +1,120 @@
+"""Memory and time before a run: measured, refused, and without a trace in the run."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+
+import pytest
+
+from simclr_tf import memory
+from simclr_tf.config import parse
+from simclr_tf.runs import cost, networks, preparation, starting
+from simclr_tf.training.rehearsal import rehearsing
+from tests.conftest import TINY
+from tests.test_training_runs import assert_same, weights_of
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measures small runs too."""
+    monkeypatch.setattr(cost, "_SMALL_SHARE", 0.0)
+    monkeypatch.setattr(cost, "_SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(cost, "_VIEWS_SECONDS", 0.05)
+
+
+def test_the_peak_is_foreseen_from_small_batches(
+    always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a third of what a step of the whole batch then takes."""
+    flags = ["--image_size=32", "--width_multiplier=0.25", "--train_batch_size=128"]
+    run = preparation.prepare(parse([*TINY, *flags]))
+    with run.strategy.scope():
+        model = networks.build_simclr(run.config, run.plan.num_classes)
+        starting.compile_network(model, run)
+    monkeypatch.setattr(cost, "_sizes", lambda batch, replicas: iter((16, 32)))
+    foreseen, seconds = cost._measure_step(run, model)
+    with rehearsing(model, run.strategy):
+        small = memory.peak()
+        cost._step(run, model, 128)
+        large = memory.peak()
+    assert large - small > 100e6  # else nothing is measured
+    assert foreseen.image * 96 == pytest.approx(large - small, rel=1 / 3)
+    assert foreseen.at(128) == pytest.approx(large + cost._BESIDE, rel=1 / 3)
+    assert 0 < seconds < 1
+
+
+def test_what_cannot_fit_is_refused_with_what_fits(
+    always: None, run, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = cost._Memory(fixed=1e9, image=1e8)
+    monkeypatch.setattr(cost, "_measure_step", lambda *_: (needed, 0.1))
+    monkeypatch.setattr(memory, "room", lambda: int(4e9))
+    assert run("--train_batch_size=64", f"--model_dir={tmp_path / 'a'}") == 2
+    line = capsys.readouterr().err
+    assert (
+        "--train_batch_size=64 needs about 7.4 GB, 4 GB are free; give --train_batch_size=16"
+        in line
+    )
+    assert "with --learning_rate_scaling=sqrt, or a smaller --image_size or network" in line
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_batch_that_fits() -> None:
+    """The largest power of two times the replicas; and nothing where no batch does."""
+    for room, replicas, remedy in (
+        (4e9, 1, "`train_batch_size=16` with"),
+        (4e9, 3, "`train_batch_size=12` with"),
+        (1e9, 1, "give a smaller `image_size` or network"),
+    ):
+        plan = types.SimpleNamespace(replicas=replicas)
+        run = types.SimpleNamespace(config=parse([]), plan=plan)
+        error = cost._too_much(run, cost._Memory(fixed=1e9, image=1e8), int(room))  # type: ignore[arg-type]
+        assert remedy in str(error)
+
+
+def test_what_the_start_screen_says() -> None:
+    def say(memory: float, seconds: float) -> list[str]:
+        return [text for _, text in cost.Cost(int(memory), int(8e9), 1.94, seconds).rows()]
+
+    assert say(3.14e9, 7800) == ["about 3.1 GB of 8 GB free", "about 2.2 h; 1.9 s a step"]
+    assert say(7e9, 20) == [
+        "about 7 GB of 8 GB free, which is close",
+        "about a minute; 1.9 s a step",
+    ]
+    assert say(1e8, 5 * 86400)[1].startswith("about 5.0 days")
+
+
+def test_weights_are_those_of_a_run_without(
+    run, tmp_path: Path, capsys, request: pytest.FixtureRequest
+) -> None:
+    def train(name: str) -> str:
+        flags = ["--train_steps=3", f"--model_dir={tmp_path / name}"]
+        assert run(*flags, "--optimizer=momentum", export=False) == 0
+        return capsys.readouterr().out
+
+    assert "memory" not in train("without")
+    request.getfixturevalue("always")
+    printed = train("with")
+    assert "  memory     about " in printed
+    assert "  time       about a minute; " in printed
+    assert_same(weights_of(tmp_path / "without"), weights_of(tmp_path / "with"))
+
+
+def test_a_container_has_its_own_limit(tmp_path: Path) -> None:
+    def group(path: str, limit_file: str, limit: str, stat: str) -> None:
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / limit_file).write_text(f"{limit}\n")
+        (tmp_path / path / "memory.stat").write_text(stat)
+
+    groups = tmp_path / "groups"
+    groups.write_text("0::/a/b\n")
+    group("a/b", "memory.max", "max", "anon 5\n")
+    (tmp_path / "a/memory.max").write_text("1000\n")
+    (tmp_path / "a/memory.stat").write_text("file 900\nanon 50\n")
+    assert memory.container_limits(str(groups), str(tmp_path)) == [(1000, 50)]
+    groups.write_text("5:cpu:/x\n4:memory:/docker/1\n")  # which the container sees as the root
+    group("memory", "memory.limit_in_bytes", "2000", "rss 1\ntotal_rss 7\n")
+    assert memory.container_limits(str(groups), str(tmp_path)) == [(2000, 7)]
+    assert memory.container_limits(str(tmp_path / "none"), str(tmp_path)) == []
+    assert memory.room() > 1e6
