@@ -11,7 +11,11 @@ import tensorflow as tf
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import is_remote
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
+)
+MAY_HAVE_16_BITS = (".png", ".tif", ".tiff", ".pgm", ".pnm")
 
 # Share of the paths that `validation` holds.
 VALIDATION = 0.1
