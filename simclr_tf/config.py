@@ -45,7 +45,10 @@ class Data:
     on_bad_image: str
     train_split: str
     eval_split: str
+    eval_dataset: str | None
+    labels_per_class: int
     image_size: int
+    alpha_background: str
     cache_dataset: bool
 
 

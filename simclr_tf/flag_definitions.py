@@ -16,6 +16,7 @@ from absl import flags
 from simclr_tf import architecture, bounds
 from simclr_tf.bounds import Bound, OneOf, Range
 from simclr_tf.paths import PathIn
+from simclr_tf.pixel_rule import Color
 
 _AT_LEAST_0 = Range(0.0)
 _FRACTION = Range(0.0, 1.0, below_high=True)
@@ -171,8 +172,9 @@ GROUPS = (
             Flag(
                 "folder_labels",
                 "none",
-                "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH; or "
-                "a CSV file with the header path,label and paths relative to /PATH.",
+                "Labels of --dataset=folder:/PATH. none; folders: the first folder below /PATH, or "
+                "below its splits; or a CSV file, here or in /PATH, with the header path,label and "
+                "paths relative to /PATH.",
                 path=PathIn(words=("none", "folders")),
             ),
             Flag(
@@ -191,10 +193,31 @@ GROUPS = (
                 identity=False,
             ),
             Flag(
+                "eval_dataset",
+                None,
+                "Another data set for evaluation and probing, as --dataset; --eval_split is then "
+                "one of its splits. Its classes go by name.",
+                identity=False,
+                path=PathIn(prefix="folder:"),
+            ),
+            Flag(
+                "labels_per_class",
+                0,
+                "Number of labeled images of each class of --train_split to fine-tune on, or to "
+                "fit on in --mode=probe, drawn by --seed. 0: all.",
+                _COUNT,
+            ),
+            Flag(
                 "image_size",
                 224,
                 "Input image size in pixels; 32 and below use the CIFAR stem.",
                 architecture.IMAGE_SIZE,
+            ),
+            Flag(
+                "alpha_background",
+                "white",
+                "The color on which transparent pictures are laid: a name, or #RRGGBB.",
+                Color(),
             ),
             Flag(
                 "cache_dataset",
@@ -358,7 +381,8 @@ GROUPS = (
             Flag(
                 "label_fractions",
                 (0.01, 0.1, 1.0),
-                "Fractions of --train_split's labels that --mode=probe fits on, class-balanced.",
+                "Fractions of --train_split's labels that --mode=probe fits on, as many of each "
+                "class as there are.",
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
             ),

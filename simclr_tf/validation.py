@@ -6,6 +6,8 @@ from simclr_tf import flag_definitions, paths
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
+_TRAINING = ("train", "train_then_eval")
+
 
 def check(config: Config) -> None:
     """Raises UserError for the first setting that cannot work, before data or devices are known."""
@@ -39,21 +41,31 @@ def _check_task(config: Config) -> None:
     task = config.task
     if task.pretraining and task.mode not in ("probe", "export"):
         _check_pretraining(config)
-    if config.data.dataset.startswith(("/", "~", ".")):
-        raise SettingError(
-            "dataset",
-            config.data.dataset,
-            "is a path, not the name of a data set",
-            f"for your own pictures, give `dataset=folder:{config.data.dataset}`",
-        )
-    # --mode=eval takes the data set from the run that it evaluates.
-    takes_labels = config.data.dataset.startswith("folder:") or task.mode == "eval"
+    datasets = {"dataset": config.data.dataset, "eval_dataset": config.data.eval_dataset or ""}
+    for field, name in datasets.items():
+        if name.startswith(("/", "~", ".")):
+            raise SettingError(
+                field,
+                name,
+                "is a path, not the name of a data set",
+                f"for your own pictures, give `{field}=folder:{name}`",
+            )
+    # These take the data set from the run that they measure.
+    from_run = task.mode == "eval" or (task.mode == "probe" and bool(task.model_dir))
+    takes_labels = from_run or any(name.startswith("folder:") for name in datasets.values())
     if config.data.folder_labels != "none" and not takes_labels:
         raise SettingError(
             "folder_labels",
             config.data.folder_labels,
             "is for your own pictures",
             f"add `dataset=folder:/PATH`, or remove it ({config.data.dataset} brings its labels)",
+        )
+    if config.data.labels_per_class and task.pretraining and task.mode in _TRAINING:
+        raise SettingError(
+            "labels_per_class",
+            config.data.labels_per_class,
+            "is for fine-tuning and cannot be used while pre-training",
+            "add `train_mode=finetune` or `mode=probe`, or remove it",
         )
     for name in ("allow_partial_checkpoint", "trust_checkpoint"):
         if getattr(task, name) and not task.checkpoint:

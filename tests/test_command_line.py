@@ -137,6 +137,8 @@ BAD_FLAGS = {
     "--dataset=/pictures/mine": "is a path, not the name of a data set; for your own pictures, "
     "give --dataset=folder:/pictures/mine",
     "--dataset=./mine": "give --dataset=folder:./mine",
+    "--dataset=digits --eval_dataset=~/mine": "give --eval_dataset=folder:~/mine",
+    "--labels_per_class=5": "add --train_mode=finetune or --mode=probe",
     "--mode=export --checkpoint=x --format=tflite --export_precision=bfloat16": "for SavedModels",
     "--mode=train_then_eval --nolineareval_while_pretraining": "--mode=probe",
     "--learning_rate=nan": "--learning_rate",

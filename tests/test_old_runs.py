@@ -45,7 +45,7 @@ def test_evaluated_with_the_runs_own_settings(old_run: Path, run, capsys) -> Non
 def test_continued_by_the_same_flags(old_run: Path, run, capsys) -> None:
     """It is finished: its training state is restored, optimizer too, and exported anew."""
     stored = json.loads((old_run / "config.json").read_text())
-    given = {row.name: stored[row.name] for row in flag_definitions.rows() if row.identity}
+    given = {row.name: stored.get(row.name) for row in flag_definitions.rows() if row.identity}
     flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
     assert run(*flags, f"--model_dir={old_run}", tiny=False) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out

@@ -188,7 +188,7 @@ def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
     flags = ["--mode=train_then_eval", "--train_steps=2", "--train_mode=finetune"]
     assert run(*flags, f"--model_dir={tmp_path}") == 0
     result = json.loads((tmp_path / "result.json").read_text())
-    keys = ["label_top_1_accuracy", "label_top_5_accuracy", "regularization_loss"]
+    keys = ["label_top_1_accuracy", "label_top_5_accuracy", "regularization_loss", "examples"]
     assert result.keys() == {*(f"eval/{key}" for key in keys), "global_step"}
     assert result == json.loads((tmp_path / "result_2.json").read_text())
     loaded = tf.saved_model.load(str(tmp_path / "saved_model/2"))
@@ -201,7 +201,7 @@ def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
         logits = loaded(image[tf.newaxis], trainable=False)["logits_sup"]
         hits += int(tf.argmax(logits[0]) == example["label"])
         count += 1
-    assert count == dataset.num_examples("test")
+    assert count == dataset.num_examples("test") == result["eval/examples"]
     assert result["eval/label_top_1_accuracy"] == pytest.approx(hits / count, abs=1e-6)
 
 
@@ -225,7 +225,9 @@ def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path)
     flags = ["--mode=probe", "--label_fractions=0.1,1", f"--checkpoint={pretrained}"]
     assert run(*flags, f"--model_dir={tmp_path}") == 0
     result = json.loads((tmp_path / "probe.json").read_text())
-    assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1"}
+    settings = {"knn_k", "knn_temperature", "labels", "test_images"}
+    assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1", *settings}
+    assert [result[name] for name in sorted(settings)] == [144, 0.1, 1442, 355]
     assert result["logistic_regression/1"] > result["logistic_regression/0.1"] > 0.2
 
 
@@ -241,7 +243,8 @@ def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     progress = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip()]
     assert all("/2 |" in line for line in progress), done.stderr
-    assert done.stdout.startswith("  task  ")
+    assert done.stdout.splitlines()[0].startswith("digits, train: 10 classes: 0, 1, ")
+    assert done.stdout.splitlines()[1].startswith("  task  ")
     assert done.stdout.splitlines()[-1] == f"SavedModel: {tmp_path}/saved_model/2"
 
 

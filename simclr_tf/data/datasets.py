@@ -26,6 +26,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     folder_labels: str = "none",
     on_bad_image: str = "skip",
+    split_folders: bool | None = None,
 ) -> ImageDataset:
     """Opens an image data set, preparing it first where it is not there yet.
 
@@ -36,6 +37,8 @@ def load(
         (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`). Written to only for preparing.
       folder_labels: where the labels of `folder:PATH` come from; see `folder_labels.py`.
       on_bad_image: what to do about files of `folder:PATH` that cannot be read: `skip` or `fail`.
+      split_folders: whether folders such as `train` and `test` in `folder:PATH` are the splits;
+        None where their names are to say so.
 
     Returns:
       The data set, ready to be read.
@@ -44,7 +47,9 @@ def load(
       SettingError: whatever is in the way.
     """
     if name.startswith(folder.PREFIX):
-        return folder.open_folder(name, labels=folder_labels, on_bad_image=on_bad_image)
+        return folder.open_folder(
+            name, labels=folder_labels, on_bad_image=on_bad_image, split_folders=split_folders
+        )
     root = _find_data_dir(data_dir)
     builder = preparation.find_builder(name, root)
     # Before preparing: nobody should download a text corpus to be told that it has no images.

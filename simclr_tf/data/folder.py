@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simclr_tf import files, pictures
-from simclr_tf.data import folder_files, folder_labels
+from simclr_tf.data import folder_files, folder_labels, folder_splits
 from simclr_tf.data.bad_images import BadImages
 from simclr_tf.data.decoding import sample_16_bit, to_decodable
 from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
@@ -25,14 +25,15 @@ _OPENED = 256
 
 
 class FolderDataset(ImageDataset):
-    """Picture files below a folder, with splits `train` and `validation`.
+    """Picture files below a folder.
 
     A listing in memory: a file is opened when its turn comes, and not before.
 
     Args:
       name: the name it was asked by.
       root: the folder, local or `gs://`.
-      paths: of the files, relative to `root`.
+      listing: of the files below `root`.
+      splits: the same by split.
       labels_from: where labels come from, for remedies.
       labels: class name by path, or None for a data set without labels.
       on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
@@ -48,17 +49,21 @@ class FolderDataset(ImageDataset):
         self,
         name: str,
         root: str,
-        paths: list[str],
+        listing: folder_files.Listing,
+        splits: folder_splits.Splits,
         *,
         labels_from: str,
         labels: dict[str, str] | None,
         on_bad_image: str,
     ):
         self.name = name
+        self.split_folders = splits.by_folder
+        remarks = (listing.describe_left_out(), splits.remark)
+        self.remarks = tuple(f"{name}: {remark}" for remark in remarks if remark)
         self._root = root
-        train, validation = folder_files.split_by_hash(paths)
-        self._paths = train + validation
-        self._splits = {"train": len(train), "validation": len(validation)}
+        self._fingerprint = folder_files.fingerprint(listing.paths)
+        self._paths = [path for paths in splits.paths.values() for path in paths]
+        self._splits = {split: len(paths) for split, paths in splits.paths.items()}
         self.missing_label_remedy = folder_labels.missing_label_remedy(labels_from)
         self._class_names = None if labels is None else sorted(set(labels.values()))
         numbers = {label: number for number, label in enumerate(self._class_names or [])}
@@ -66,7 +71,7 @@ class FolderDataset(ImageDataset):
         self._labels = np.array(
             [numbers[found[path]] if path in found else NO_LABEL for path in self._paths], np.int64
         )
-        self._labeled_only = False
+        self._kept: np.ndarray | None = None  # which of the paths; None for all
         # Files that need no changes: to find that out takes half as long as to decode them.
         self._sound: set[str] = set()
         self._bad = BadImages(fail=on_bad_image == "fail")
@@ -81,7 +86,7 @@ class FolderDataset(ImageDataset):
 
     @property
     def fingerprint(self) -> str:
-        return folder_files.fingerprint(self._paths)
+        return self._fingerprint
 
     def num_examples(self, split: str) -> int:
         return len(self._select(split, "split"))
@@ -90,12 +95,23 @@ class FolderDataset(ImageDataset):
         self._select(split, field)
 
     def sample_labels(self, split: str) -> list[LabelSample]:
-        labels = self._labels[self._select(split, "split")]
+        labels = self.all_labels(split)
         return [LabelSample(split, labels, len(labels))]
 
     def labeled(self) -> FolderDataset:
+        return self._keep(self._labels != NO_LABEL)
+
+    def all_labels(self, split: str) -> np.ndarray:
+        return self._labels[self._select(split, "split")]
+
+    def only(self, split: str, places: np.ndarray) -> FolderDataset:
+        kept = np.zeros(len(self._paths), bool)
+        kept[self._select(split, "split")[places]] = True
+        return self._keep(kept)
+
+    def _keep(self, kept: np.ndarray) -> FolderDataset:
         fewer = copy.copy(self)
-        fewer._labeled_only = True
+        fewer._kept = kept
         return fewer
 
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> FolderDataset:
@@ -180,14 +196,15 @@ class FolderDataset(ImageDataset):
                 name: tfds.core.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
                 for name, count in self._splits.items()
             }
-            offsets = {"train": 0, "validation": self._splits["train"]}
+            ends = np.cumsum(list(self._splits.values()))
+            starts = dict(zip(self._splits, [0, *ends]))
             parts = []
             for part in tfds.core.splits.AbstractSplit.from_spec(split).to_absolute(infos):
                 places = np.arange(self._splits[part.splitname], dtype=np.int64)
-                parts.append(offsets[part.splitname] + places[part.from_ : part.to])
+                parts.append(starts[part.splitname] + places[part.from_ : part.to])
             chosen = np.concatenate(parts)
-            if self._labeled_only:
-                chosen = chosen[self._labels[chosen] != NO_LABEL]
+            if self._kept is not None:
+                chosen = chosen[self._kept[chosen]]
             return chosen, len(chosen)
 
         return self._select_with(select, split, field)[0]
@@ -219,24 +236,33 @@ def root_of(name: str) -> str:
     return clean(name.removeprefix(PREFIX), "dataset", prefix=PREFIX)
 
 
-def open_folder(name: str, *, labels: str, on_bad_image: str) -> FolderDataset:
+def open_folder(
+    name: str, *, labels: str, on_bad_image: str, split_folders: bool | None = None
+) -> FolderDataset:
     """Lists a folder of pictures, and opens none of them.
 
     Args:
       name: `folder:PATH`.
       labels: where labels come from; see `folder_labels.read_labels`.
       on_bad_image: what to do about a file that cannot be read: `skip` or `fail`.
+      split_folders: whether folders such as `train` and `test` are the splits; see
+        `folder_splits.choose_splits`.
 
     Raises:
-      SettingError: if there are no pictures, or no labels where they were promised.
+      SettingError: if there are no pictures, or no labels where they were promised; or no folders
+        that are splits where there have to be some.
     """
     root = root_of(name)
-    paths = folder_files.list_pictures(name, root)
+    listing = folder_files.list_files(name, root)
+    splits = folder_splits.choose_splits(name, listing.paths, by_folder=split_folders)
     return FolderDataset(
         name,
         root,
-        paths,
+        listing,
+        splits,
         labels_from=labels,
-        labels=folder_labels.read_labels(labels, paths),
+        labels=folder_labels.read_labels(
+            labels, listing.paths, root=root, split_folders=splits.by_folder
+        ),
         on_bad_image=on_bad_image,
     )

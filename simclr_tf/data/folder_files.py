@@ -1,10 +1,13 @@
-"""The picture files of a folder tree: listed, not opened, and split by a hash of their paths."""
+"""The picture files of a folder tree: listed, not opened."""
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
+import posixpath
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,12 +20,39 @@ EXTENSIONS = (
 )
 MAY_HAVE_16_BITS = (".png", ".tif", ".tiff", ".pgm", ".pnm")
 
-# Share of the paths that `validation` holds.
-VALIDATION = 0.1
+# What lies beside pictures and nobody takes for one: tables of labels, and what systems leave.
+_EXPECTED = (".csv", ".tsv", "thumbs.db", "desktop.ini")
+_SHOWN = 6  # kinds of files
 
 
-def list_pictures(name: str, root: str) -> list[str]:
-    """Returns the paths of all picture files, relative to `root`, parts joined by "/".
+class Listing(NamedTuple):
+    """The files of a folder tree.
+
+    Attributes:
+      paths: of the pictures, relative to its root, parts joined by "/".
+      left_out: how many files are no pictures by their names, by extension in lower case, "" where
+        they have none.
+    """
+
+    paths: list[str]
+    left_out: collections.Counter[str]
+
+    def describe_left_out(self) -> str:
+        """Returns what is to be said of the files that are left out, "" where there are none."""
+        count = self.left_out.total()
+        if not count:
+            return ""
+        kinds = sorted(self.left_out.items(), key=lambda kind: (-kind[1], kind[0]))
+        shown = [f"{n:,} {extension or 'without extension'}" for extension, n in kinds[:_SHOWN]]
+        others = count - sum(n for _, n in kinds[:_SHOWN])
+        shown += [f"{others:,} others"] if others else []
+        are = "files that are no pictures by their names"
+        are = are if count > 1 else "file that is no picture by its name"
+        return f"left out {count:,} {are}: {', '.join(shown)}"
+
+
+def list_files(name: str, root: str) -> Listing:
+    """Lists the picture files below `root`, and counts the others.
 
     Files are told by their extension in upper or lower case. Hidden files and folders are left out;
     links are followed, but never back into a folder that leads to them.
@@ -43,7 +73,8 @@ def list_pictures(name: str, root: str) -> list[str]:
             raise SettingError(
                 "dataset", name, f": {root} is a file", "give the folder that holds it"
             )
-        paths = list(_walk_remote(root) if is_remote(root) else _walk_local(root, "", frozenset()))
+        found = _walk_remote(root) if is_remote(root) else _walk_local(root, "", frozenset())
+        listing = _sort_out(found)
     except OSError as error:
         raise SettingError(
             "dataset",
@@ -54,27 +85,16 @@ def list_pictures(name: str, root: str) -> list[str]:
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
         raise SettingError("dataset", name, f": {root} cannot be listed ({reason})") from None
-    if not paths:
+    if not listing.paths:
+        left_out = listing.describe_left_out()
         kinds = ", ".join(f"*{extension}" for extension in EXTENSIONS)
         raise SettingError(
             "dataset",
             name,
-            f": no pictures in {root} or below",
+            f": no pictures in {root} or below" + (left_out and f" ({left_out})"),
             f"give a folder with files named {kinds}",
         )
-    return paths
-
-
-def split_by_hash(paths: list[str]) -> tuple[list[str], list[str]]:
-    """Splits paths into training and validation, each in the order of their hashes.
-
-    Where a file belongs depends on its own path alone. The order has nothing to do with names, so
-    that a slice of a split is a fair sample of it.
-    """
-    hashed = sorted((_hash(path), path) for path in paths)
-    bound = int(VALIDATION * 2**64)
-    train = [path for value, path in hashed if value >= bound]
-    return train, [path for value, path in hashed if value < bound]
+    return listing
 
 
 def fingerprint(paths: Iterable[str]) -> str:
@@ -88,13 +108,19 @@ def encode(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _hash(path: str) -> int:
-    """Hashes a path to 64 bits, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(encode(path), digest_size=8).digest(), "big")
-
-
-def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+def _sort_out(found: Iterable[str]) -> Listing:
+    """Tells pictures from other files by their names; hidden ones and tables do not count."""
+    paths: list[str] = []
+    left_out: collections.Counter[str] = collections.Counter()
+    for path in found:
+        name = path.rpartition("/")[2].lower()
+        if name.startswith("."):
+            continue
+        if name.endswith(EXTENSIONS):
+            paths.append(path)
+        elif not name.endswith(_EXPECTED):
+            left_out[posixpath.splitext(name)[1]] += 1
+    return Listing(paths, left_out)
 
 
 def _walk_local(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
@@ -109,7 +135,7 @@ def _walk_local(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> 
             is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
             if is_folder and not entry.name.startswith("."):
                 yield from _walk_local(entry.path, f"{prefix}{entry.name}/", above | {identity})
-            elif not is_folder and _is_picture(entry.name):
+            elif not is_folder:
                 yield prefix + entry.name
 
 
@@ -117,4 +143,4 @@ def _walk_remote(root: str) -> Iterator[str]:
     for folder, subfolders, names in tf.io.gfile.walk(root):
         prefix = folder[len(root) :].strip("/")
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from (f"{prefix}/{name}".lstrip("/") for name in names if _is_picture(name))
+        yield from (f"{prefix}/{name}".lstrip("/") for name in names)

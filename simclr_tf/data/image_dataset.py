@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.labels import LabelSample, number_classes, what_is_missing
+from simclr_tf.data.labels import (
+    NO_LABEL,
+    LabelSample,
+    balanced_subset,
+    number_classes,
+    what_is_missing,
+)
 from simclr_tf.errors import SettingError
 from simclr_tf.pixel_rule import WHITE, PixelRule
 
@@ -31,12 +37,16 @@ class ImageDataset(abc.ABC):
       label_remedy: what to tell a user who needs labels where there are none.
       missing_label_remedy: what to tell one whose split has too few.
       pixel_rule: how what is decoded becomes RGB of eight bits.
+      remarks: what is to be said of how it was read, a line each.
+      split_folders: whether its splits are folders of these names.
     """
 
     name: str
     label_remedy: str
     missing_label_remedy: str
     pixel_rule: PixelRule = WHITE
+    remarks: tuple[str, ...] = ()
+    split_folders: bool = False
 
     @property
     @abc.abstractmethod
@@ -111,6 +121,30 @@ class ImageDataset(abc.ABC):
         Where an image belongs does not change: splits and slices hold what is left of them.
         """
         return self
+
+    @abc.abstractmethod
+    def all_labels(self, split: str) -> np.ndarray:
+        """Returns the label of each image of `split`, int64 [n]; reads all of it if need be."""
+
+    @abc.abstractmethod
+    def only(self, split: str, places: np.ndarray) -> ImageDataset:
+        """Returns the data set with no other images in `split` than some.
+
+        Args:
+          split: in TFDS's syntax. Others are not to be read from then on.
+          places: of these images in the split, int64 [n], ascending.
+        """
+
+    def few_labels(self, split: str, per_class: int, *, seed: int) -> ImageDataset:
+        """Returns the data set with so many images of each class in `split`, and no others.
+
+        They follow from the seed, the data and the names of the classes, not from their numbers.
+        All are taken of a class that has fewer.
+        """
+        assert self.class_names is not None
+        by_name = np.argsort(np.argsort(self.class_names))
+        labels = np.append(by_name, NO_LABEL)[self.all_labels(split)]  # -1 is the last one
+        return self.only(split, balanced_subset(labels, per_class, seed=seed))
 
     def labels_as(self, class_names: Sequence[str]) -> ImageDataset:
         """Returns the data set with its classes numbered as `class_names` says.
@@ -194,6 +228,8 @@ class ImageDataset(abc.ABC):
           field: the setting to name in the error.
         """
         remedy = f"{self.name} has " + ", ".join(f"{k} ({v:,})" for k, v in self.splits.items())
+        if split == "validation" and "test" in self.splits and split not in self.splits:
+            remedy += f"; give `{field}=test`"
         try:
             selected, count = select()
         except Exception as error:

@@ -12,6 +12,8 @@ from simclr_tf.paths import composed
 # The label of an image that has none.
 NO_LABEL = -1
 
+_ALL_SHOWN, _SOME_SHOWN = 20, 10  # classes
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelSample:
@@ -65,6 +67,49 @@ def what_is_missing(
         only = class_names[found[0]]
         return f"all labels are of one class, {only}, and there is no other to tell it from"
     return None
+
+
+def describe_classes(names: Sequence[str], samples: Sequence[LabelSample]) -> str:
+    """Returns the classes by name, with how many images each has where that is known.
+
+    Args:
+      names: in the order of their numbers.
+      samples: labels of all parts of a split.
+    """
+    counts = None
+    if all(sample.whole for sample in samples):
+        labels = np.concatenate([sample.labels for sample in samples])
+        counts = np.bincount(labels[labels != NO_LABEL], minlength=len(names))
+    few = len(names) <= _ALL_SHOWN
+    shown = list(names if few else names[:_SOME_SHOWN])
+    if counts is not None:
+        shown = [f"{name} {count:,}" for name, count in zip(shown, counts)]
+    text = f"{len(names):,} classes: " if len(names) != 1 else "1 class: "
+    text += ", ".join(shown)
+    if not few:
+        text += f" and {len(names) - _SOME_SHOWN:,} more"
+        if counts is not None:
+            text += f"; {counts.min():,} to {counts.max():,} images each"
+    return text
+
+
+def balanced_subset(labels: np.ndarray, per_class: int, *, seed: int) -> np.ndarray:
+    """Returns the places of so many random examples of each class, int64 [n], ascending.
+
+    All are taken of a class that has fewer, and no others in their stead.
+
+    Args:
+      labels: int64 [examples], `NO_LABEL` where there is none.
+      per_class: how many of each, at least 1.
+      seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = [np.zeros(0, np.int64)]
+    for label in np.unique(labels[labels != NO_LABEL]):
+        members = np.flatnonzero(labels == label)
+        count = min(per_class, len(members))
+        chosen.append(generator.choice(members, count, replace=False))
+    return np.sort(np.concatenate(chosen))
 
 
 def number_classes(own: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,7 @@ _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
 # Splits have a label at every image or at none: where these have none, nobody reads on.
 _SAMPLED = 1000
+_AT_ONCE = 1000  # labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,6 +85,25 @@ class TfdsDataset(ImageDataset):
             samples.append(LabelSample(part, np.array(labels, np.int64), total))
         return samples
 
+    def all_labels(self, split: str) -> np.ndarray:
+        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
+        labels = examples.map(lambda example: example["label"]).batch(_AT_ONCE)
+        return np.concatenate([np.zeros(0, np.int64), *labels.as_numpy_iterator()])
+
+    def only(self, split: str, places: np.ndarray) -> TfdsDataset:
+        wanted = set(places.tolist())
+        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
+        found = (e for place, e in enumerate(examples.as_numpy_iterator()) if place in wanted)
+        chosen = list(itertools.islice(found, len(wanted)))
+        return _FewExamples(
+            name=self.name,
+            builder=self.builder,
+            names=self.class_names,
+            split=split,
+            images=[example["image"] for example in chosen],
+            labels=np.array([example["label"] for example in chosen], np.int64),
+        )
+
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> TfdsDataset:
         return dataclasses.replace(self, numbers=numbers, names=class_names)
 
@@ -139,6 +160,41 @@ class TfdsDataset(ImageDataset):
             return selected, selected.num_examples
 
         return self._select_with(select, split, field)[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class _FewExamples(TfdsDataset):
+    """Some images of one split, kept in memory: not to read all of it for a few in each epoch.
+
+    Attributes:
+      split: theirs; there is no other.
+      images: encoded.
+      labels: int64 [images].
+    """
+
+    split: str
+    images: list[bytes] = dataclasses.field(repr=False)
+    labels: np.ndarray = dataclasses.field(repr=False)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        return {self.split: len(self.labels)}
+
+    def num_examples(self, split: str) -> int:
+        return self.splits[split]
+
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        return [LabelSample(split, self.all_labels(split), self.num_examples(split))]
+
+    def file_sizes(self, split: str) -> list[int]:
+        return []
+
+    def read(
+        self, split: str, *, shard: tuple[int, int], by_file: bool, file_seed: tf.Tensor | None
+    ) -> tf.data.Dataset:
+        del by_file, file_seed  # a shuffle buffer holds as many
+        examples = {"image": tf.constant(self.images), "label": tf.constant(self.labels)}
+        return tf.data.Dataset.from_tensor_slices(examples).shard(*shard).map(self._number_label)
 
 
 def check_features(name: str, features: tfds.features.FeatureConnector) -> None:

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+MOST_NEIGHBORS = 200
+TEMPERATURE = 0.1
+
+
+def choose_k(labels: np.ndarray) -> int:
+    """Returns 200, or as many as a class has labels on average where that is less.
+
+    Further neighbors are of other classes even where features are perfect; all there are would
+    make a few labels vote by their number alone.
+
+    Args:
+      labels: int [n], of the training examples.
+    """
+    return max(1, min(MOST_NEIGHBORS, len(labels) // len(np.unique(labels))))
+
 
 def knn_accuracy(
     train_features: np.ndarray,
@@ -11,8 +26,8 @@ def knn_accuracy(
     test_features: np.ndarray,
     test_labels: np.ndarray,
     *,
-    k: int = 200,
-    temperature: float = 0.1,
+    k: int = MOST_NEIGHBORS,
+    temperature: float = TEMPERATURE,
 ) -> float:
     """Returns the share of test examples that their neighbors classify correctly.
 

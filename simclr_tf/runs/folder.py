@@ -7,7 +7,7 @@ import dataclasses
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -31,6 +31,7 @@ def choose_model_dir(config: Config) -> Config:
     Raises:
       SettingError: the folder holds another run, or something that is not a run.
     """
+    config = moved.find_labels(config, config.data.dataset)
     folder = config.task.model_dir
     if not folder:
         dataset = data.short_name(config.data.dataset)
@@ -118,7 +119,11 @@ def note_files(config: Config, dataset: data.ImageDataset) -> None:
             f"{dataset.name} has changed since this run last started: {before['files']:,} files "
             f"then, {count:,} now; it goes on with those, in another order"
         )
-    files.write_json(path, {**now, "labels_sha256": moved.labels_sha256(config.data.folder_labels)})
+    more = {
+        "split_folders": dataset.split_folders,
+        "labels_sha256": moved.labels_sha256(config.data.folder_labels),
+    }
+    files.write_json(path, {**now, **more})
 
 
 def stored_network(model_dir: str) -> Description | None:
@@ -143,16 +148,16 @@ def holds_checkpoint(model_dir: str) -> bool:
 
 
 def describe_network(
-    config: Config, num_classes: int | None, class_names: Sequence[str] | None
+    config: Config, num_classes: int | None, dataset: data.ImageDataset
 ) -> Description:
     """Returns what simclr.json says of the network that `config` trains.
 
     Args:
       config: the resolved configuration.
       num_classes: classes of its supervised head, None without one.
-      class_names: of the data set, by the numbers that the head gives them.
+      dataset: that it is trained on, with classes by the numbers that the head gives them.
     """
-    names = None if num_classes is None or class_names is None else tuple(class_names)
+    names = None if num_classes is None else dataset.class_names
     return Description(
         config.architecture,
         config.data.image_size,
@@ -160,7 +165,8 @@ def describe_network(
         num_classes=num_classes,
         projection_selector=config.finetuning.ft_proj_selector,
         dataset=config.data.dataset,
-        class_names=names,
+        class_names=None if names is None else tuple(names),
+        pixel_rule=dataset.pixel_rule,
     )
 
 
@@ -219,10 +225,14 @@ def stored_plan(model_dir: str) -> dict[str, Any]:
     return files.read_json(files.join(model_dir, PLAN)) or {}
 
 
-def planned_steps(config: Config, dataset: data.ImageDataset) -> int:
+def planned_steps(config: Config, open_training: Callable[[], data.ImageDataset]) -> int:
     """Returns the step at which the run in `model_dir` ends.
 
     Runs of version 0.1 did not write it down; theirs is computed again from the training split.
+
+    Args:
+      config: the run's.
+      open_training: opens the data set that it was trained on.
     """
     stored = stored_plan(config.task.model_dir)
     if stored:
@@ -230,7 +240,7 @@ def planned_steps(config: Config, dataset: data.ImageDataset) -> int:
     length = config.optimization
     examples = 0
     if not length.train_steps:
-        examples = dataset.num_examples(config.data.train_split)
+        examples = open_training().num_examples(config.data.train_split)
     return total_steps(length.train_steps, length.train_epochs, examples, length.train_batch_size)
 
 

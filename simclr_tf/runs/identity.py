@@ -8,13 +8,20 @@ from typing import Any
 from simclr_tf import flag_definitions, validation
 from simclr_tf.architecture import Architecture
 from simclr_tf.config import Config, from_json
+from simclr_tf.data.folder import PREFIX
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.runs import moved
 
 # What may change when a run is continued; everything else makes it another run.
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
 # Of these, what evaluation takes from the run where it is not given.
-_MEASURED_BY = ("data_dir", "on_bad_image", "eval_split", "eval_batch_size", "eval_steps")
+_MEASURED_BY = (
+    *("data_dir", "on_bad_image", "eval_dataset", "eval_split", "eval_batch_size", "eval_steps"),
+)
+# What says nothing of another data set than the run's.
+_OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
+# What makes a run's identity, and earlier versions did not write down because it was always so.
+_ALWAYS_WAS = {"labels_per_class": 0}
 _LENGTH = ("train_epochs", "train_steps")
 
 
@@ -59,9 +66,43 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
     Raises:
       UserError: a flag that was given contradicts the run, or the file holds what cannot be.
     """
-    check_same_run(config, stored, only=config.given)
+    config = _find_labels(config, stored)
+    # Labels that are given beside a data set to be evaluated on are of that.
+    of_others = {"folder_labels"} if "eval_dataset" in config.given else set()
+    check_same_run(config, stored, only=config.given - of_others)
     names = config.flat().keys() - NOT_IDENTITY | set(_MEASURED_BY)
     return _take_stored(config, stored, names - config.given)
+
+
+def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns `config` for probing the run that `model_dir` holds: what is not given is its own.
+
+    Labels and pictures may be others than those that it was trained on.
+
+    Args:
+      config: what was asked.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    names = {"dataset", "seed", *_MEASURED_BY, *_OF_THE_DATASET}
+    if not reads_same_dataset(config, stored):
+        names -= set(_OF_THE_DATASET)
+    return _find_labels(_take_stored(config, stored, names - config.given), stored)
+
+
+def reads_same_dataset(config: Config, stored: Mapping[str, Any]) -> bool:
+    """Says whether no other data set is asked for than that of a run, given its config.json."""
+    if "dataset" not in config.given:
+        return True
+    now, before = config.data.dataset, stored.get("dataset")
+    return now == before or moved.is_same("dataset", before, now, config.task.model_dir)
+
+
+def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:
+    given = "dataset" in config.given
+    return moved.find_labels(config, config.data.dataset if given else stored.get("dataset", ""))
 
 
 def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
@@ -108,12 +149,17 @@ def check_same_run(
       only: the settings to compare; all that make a run's identity if None.
     """
     folder = config.task.model_dir
+    skipped = NOT_IDENTITY
+    if not str(stored.get("dataset", PREFIX)).startswith(PREFIX):
+        skipped |= {"folder_labels"}  # of `eval_dataset` alone
     for name, here in config.to_json().items():
-        if name in NOT_IDENTITY or (only is not None and name not in only):
+        if name in skipped or (only is not None and name not in only):
             continue
-        before = stored.get(name, here)
+        before = stored.get(name, _ALWAYS_WAS.get(name, here))
         if before != here and not moved.is_same(name, before, here, folder):
             remedy = "give the same flags to continue it, or another `model_dir`"
+            if name == "dataset" and only is not None:
+                remedy = f"to evaluate on other pictures, `eval_dataset={here}`"
             if name in _LENGTH:
                 remedy = (
                     "the learning rate follows from the length: give the same to continue it, or, "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from simclr_tf import data
 from simclr_tf.checkpoints import Description
 from simclr_tf.config import Config
 from simclr_tf.data.folder import PREFIX
-from simclr_tf.data.labels import NO_LABEL, LabelSample, number_classes
+from simclr_tf.data.labels import NO_LABEL, LabelSample, describe_classes, number_classes
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.folder import holds_checkpoint, stored_network
 
@@ -36,7 +38,7 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
     folder = config.task.model_dir
     known = stored_network(folder) if holds_checkpoint(folder) else None
     splits = {"train_split": config.data.train_split}
-    if config.task.mode == "train_then_eval":
+    if config.task.mode == "train_then_eval" and config.data.eval_dataset is None:
         splits["eval_split"] = config.data.eval_split
     left_out = _why_no_probe(config, dataset, known) if config.task.pretraining else None
     if left_out is not None:
@@ -111,6 +113,45 @@ def numbered_as_trained(dataset: data.ImageDataset, network: Description, settin
         )
     same = network.dataset == dataset.name and not dataset.name.startswith(PREFIX)
     return dataset, [] if same else [f"{dataset.name}: no names in common, classes go by position"]
+
+
+def name_classes(dataset: data.ImageDataset, split: str) -> str:
+    """Returns a line with the classes of a split, and how many images of it each has if known."""
+    assert dataset.class_names is not None
+    classes = describe_classes(dataset.class_names, dataset.sample_labels(split))
+    return f"{dataset.name}, {split}: {classes}"
+
+
+def check_few(config: Config, dataset: data.ImageDataset) -> list[str]:
+    """Checks that `labels_per_class` could be had.
+
+    Args:
+      config: what was asked.
+      dataset: with these few images of `train_split`.
+
+    Returns:
+      A line, if there are fewer of a class.
+
+    Raises:
+      SettingError: there is none of a class.
+    """
+    split, wanted = config.data.train_split, config.data.labels_per_class
+    if not wanted:
+        return []
+    names = dataset.class_names or []
+    (sample,) = dataset.sample_labels(split)
+    counts = dict(zip(names, np.bincount(sample.labels, minlength=len(names))))
+    none = [name for name, count in counts.items() if not count]
+    if none:
+        raise SettingError(
+            "labels_per_class",
+            wanted,
+            f": no image of {split} has the label {_list(none)}",
+            "label some, give another `train_split`, or leave these classes out",
+        )
+    fewer = [f"{name} ({count:,})" for name, count in counts.items() if count < wanted]
+    few = f"{dataset.name}, {split}: fewer than {wanted:,} labels of {_list(fewer)}"
+    return [few] if fewer else []
 
 
 def without_probe(folder: str) -> SettingError:

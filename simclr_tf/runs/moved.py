@@ -10,8 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import files, flag_definitions
-from simclr_tf.checkpoints import StoredWeights, find_weights
-from simclr_tf.data import folder, folder_files
+from simclr_tf.checkpoints import StoredWeights, find_weights, numbered
+from simclr_tf.config import Config
+from simclr_tf.data import folder, folder_files, folder_labels
 
 PICTURES = "folder.json"
 INITIAL_WEIGHTS = "initial_weights.json"
@@ -44,6 +45,30 @@ def is_same(name: str, before: Any, now: Any, model_dir: str) -> bool:
     return same
 
 
+def find_labels(config: Config, dataset: str) -> Config:
+    """Returns `config` with the place of its CSV file of labels, which may lie beside pictures.
+
+    Args:
+      config: what was asked.
+      dataset: whose pictures they are.
+    """
+    root = _PATHS["dataset"].path_of(dataset) or _PATHS["dataset"].path_of(config.data.eval_dataset)
+    if root is None:
+        return config
+    return config.replace(folder_labels=folder_labels.find_file(config.data.folder_labels, root))
+
+
+def reads_split_folders(model_dir: str) -> bool | None:
+    """Says whether the run in `model_dir` takes its splits from folders; None if it has not begun.
+
+    Runs of versions that did not write it down never do.
+    """
+    note = _read(model_dir, PICTURES)
+    if not note and numbered.is_empty(model_dir):
+        return None
+    return bool(note.get("split_folders", False))
+
+
 def note_initial_weights(model_dir: str, weights: StoredWeights) -> None:
     """Writes down which weights the run in `model_dir` starts from."""
     content = {"checkpoint": weights.prefix, "index_sha256": _index_sha256(weights)}
@@ -65,8 +90,8 @@ def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
     note = _read(model_dir, PICTURES)
     if name == "folder_labels":
         return note.get("labels_sha256"), labels_sha256(now)
-    listing = folder_files.fingerprint(folder_files.list_pictures(now, folder.root_of(now)))
-    return note.get("fingerprint"), listing
+    listing = folder_files.list_files(now, folder.root_of(now))
+    return note.get("fingerprint"), folder_files.fingerprint(listing.paths)
 
 
 def _index_sha256(weights: StoredWeights) -> str:

@@ -6,24 +6,45 @@ import dataclasses
 
 import tensorflow as tf
 
-from simclr_tf import compat, data
+from simclr_tf import compat, data, files, paths
+from simclr_tf.checkpoints import Description, StoredWeights
 from simclr_tf.config import Config, Data, Hardware
+from simclr_tf.data.folder import PREFIX, root_of
+from simclr_tf.data.folder_labels import find_file
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import WarmUpCosine
-from simclr_tf.runs.folder import choose_model_dir, holds_checkpoint
-from simclr_tf.runs.labels import choose_labels
+from simclr_tf.runs import moved
+from simclr_tf.runs.folder import choose_model_dir, describe_network, holds_checkpoint
+from simclr_tf.runs.labels import (
+    check_few,
+    choose_labels,
+    labeled_only,
+    name_classes,
+    numbered_as_trained,
+)
+from simclr_tf.runs.pixels import choose_pixels, see_as_trained
 from simclr_tf.runs.plan import Plan, make_plan
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedRun:
-    """A training run about to start: everything checked, nothing written."""
+    """A training run about to start: everything checked, nothing written.
+
+    Attributes:
+      config: what was asked, with its model_dir.
+      strategy: of its devices.
+      workers: the machines that share it.
+      dataset: as it learns from it.
+      eval_dataset: as it is evaluated on it when it ends, None where that is not asked for.
+      plan: derived numbers.
+    """
 
     config: Config
     strategy: tf.distribute.Strategy
     workers: Workers
     dataset: data.ImageDataset
+    eval_dataset: data.ImageDataset | None
     plan: Plan
 
     @property
@@ -39,8 +60,12 @@ class PreparedRun:
         return tf.DeviceSpec.from_string(device).device_type
 
 
-def prepare(config: Config) -> PreparedRun:
+def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
     """Checks devices, data and folder against the configuration, and derives the plan.
+
+    Args:
+      config: what was asked.
+      weights: initial ones, whose pictures this run sees alike.
 
     Raises:
       UserError: something asked for cannot be had; nothing has been written.
@@ -54,11 +79,7 @@ def prepare(config: Config) -> PreparedRun:
         )
     replicas = strategy.num_replicas_in_sync
     _check_compilation(config.hardware, replicas)
-    dataset = open_dataset(config.data)
-    dataset.check_split(config.data.train_split, field="train_split")
-    if config.task.mode == "train_then_eval":
-        dataset.check_split(config.data.eval_split, field="eval_split")
-    num_classes, (dataset, notes) = choose_labels(config, dataset)
+    num_classes, dataset, eval_dataset, notes = _open_data(config, weights)
     plan = make_plan(
         config,
         train_examples=dataset.num_examples(config.data.train_split),
@@ -69,7 +90,7 @@ def prepare(config: Config) -> PreparedRun:
     )
     if workers.is_chief:
         print(*notes, sep="\n", end="\n" if notes else "")
-    return PreparedRun(config, strategy, workers, dataset, plan)
+    return PreparedRun(config, strategy, workers, dataset, eval_dataset, plan)
 
 
 def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.distribute.Strategy:
@@ -97,14 +118,114 @@ def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.di
     return strategy
 
 
-def open_dataset(asked: Data) -> data.ImageDataset:
-    """Opens the data set that `asked` names. Raises UserError if it cannot be had."""
+def open_dataset(config: Config, *, run: str = "") -> data.ImageDataset:
+    """Opens `dataset`.
+
+    Args:
+      config: what was asked.
+      run: the folder of a run that reads this data set: folders are read as when it began.
+
+    Raises:
+      UserError: it cannot be had.
+    """
+    asked = config.data
     return data.load(
         asked.dataset,
         data_dir=asked.data_dir,
         folder_labels=asked.folder_labels,
         on_bad_image=asked.on_bad_image,
+        split_folders=moved.reads_split_folders(run) if run else None,
     )
+
+
+def open_evaluated(
+    config: Config, network: Description, setting: str, *, run: str = ""
+) -> tuple[data.ImageDataset, list[str]]:
+    """Opens the data set that `eval_split` is of: `eval_dataset`, or else `dataset`.
+
+    Args:
+      config: what was asked.
+      network: that is evaluated; the data set's classes get its numbers.
+      setting: that named it, between backticks, for errors.
+      run: see `open_dataset`.
+
+    Returns:
+      The data set, without images that have no label, and what is to be said of it, a line each.
+
+    Raises:
+      UserError: it cannot be had, has no labels, or classes that the network does not know.
+    """
+    asked, split = config.data, config.data.eval_split
+    other = asked.eval_dataset
+    try:
+        if other is not None:
+            labels = _labels_beside(other, asked)
+            config, run = config.replace(dataset=other, folder_labels=labels), ""
+        dataset = open_dataset(config, run=run)
+        dataset.check_split(split, field="eval_split")
+        dataset, notes = labeled_only(dataset, {"eval_split": split})
+        dataset, more = numbered_as_trained(dataset, network, setting)
+        dataset, told = see_as_trained(config, dataset, split, network.pixel_rule)
+    except SettingError as error:
+        if other is None or error.field != "dataset":
+            raise
+        raise SettingError("eval_dataset", other, error.reason, error.remedy) from None
+    return dataset, [*dataset.remarks, *told, *notes, *more, name_classes(dataset, split)]
+
+
+def learned_from(config: Config, dataset: data.ImageDataset) -> data.ImageDataset:
+    """Returns what fine-tuning leaves of a data set: labeled images, or a few of these."""
+    asked = config.data
+    if config.task.pretraining or dataset.class_names is None:
+        return dataset
+    dataset = dataset.labeled()
+    if not asked.labels_per_class:
+        return dataset
+    return dataset.few_labels(asked.train_split, asked.labels_per_class, seed=config.task.seed)
+
+
+def _open_data(
+    config: Config, weights: StoredWeights | None
+) -> tuple[int | None, data.ImageDataset, data.ImageDataset | None, list[str]]:
+    """Returns a run's number of classes, what it learns from, what it is evaluated on, and notes.
+
+    Raises:
+      UserError: see `prepare`.
+    """
+    asked, measured = config.data, config.task.mode == "train_then_eval"
+    opened = open_dataset(config, run=config.task.model_dir)
+    opened.check_split(asked.train_split, field="train_split")
+    if measured and asked.eval_dataset is None:
+        opened.check_split(asked.eval_split, field="eval_split")
+    seen, told = choose_pixels(config, opened, weights)
+    num_classes, (labeled, notes) = choose_labels(config, seen)
+    dataset = learned_from(config, labeled)
+    notes = [*opened.remarks, *told, *notes]
+    if num_classes is not None:
+        notes += [*check_few(config, dataset), name_classes(dataset, asked.train_split)]
+    if not measured:
+        return num_classes, dataset, None, notes
+    if asked.eval_dataset is None:
+        notes.append(name_classes(labeled, asked.eval_split))
+        return num_classes, dataset, labeled.labeled(), notes
+    network = describe_network(config, num_classes, labeled)
+    evaluated, more = open_evaluated(config, network, f"`dataset={asked.dataset}`")
+    return num_classes, dataset, evaluated, notes + more
+
+
+def _labels_beside(pictures: str, asked: Data) -> str:
+    """Returns `folder_labels` of `eval_dataset`.
+
+    Where a CSV file lies beside the pictures of `dataset`, others may have one of that name, too.
+    """
+    if not (pictures.startswith(PREFIX) and asked.dataset.startswith(PREFIX)):
+        return asked.folder_labels
+    root = root_of(asked.dataset)
+    path = find_file(asked.folder_labels, root)
+    beside = files.join(root_of(pictures), paths.last_name(path))
+    if paths.same_place(files.parent(path), root) and tf.io.gfile.exists(beside):
+        return beside
+    return asked.folder_labels
 
 
 def _check_compilation(hardware: Hardware, replicas: int) -> None:

@@ -54,9 +54,15 @@ def taking_charge(run: PreparedRun) -> Iterator[Lock | None]:
         yield lock
 
 
-def report_bad_images(run: PreparedRun) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def report_bad_images(run: PreparedRun) -> Iterator[None]:
     """While it is open, names images that cannot be read in a file of the run's folder."""
-    return run.dataset.report_bad_images(run.workers.own_folder(run.config.task.model_dir))
+    folder = run.workers.own_folder(run.config.task.model_dir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run.dataset.report_bad_images(folder))
+        if run.eval_dataset is not None and run.config.data.eval_dataset is not None:
+            stack.enter_context(run.eval_dataset.report_bad_images(folder))
+        yield
 
 
 def compile_network(model: Network, run: PreparedRun) -> None:
@@ -137,7 +143,7 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
     parameters = _count_parameters(model)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run)))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    network = describe_network(config, model.num_classes, run.dataset.class_names)
+    network = describe_network(config, model.num_classes, run.dataset)
     write_description(config, plan, network, weights)
     note_files(config, run.dataset)
 

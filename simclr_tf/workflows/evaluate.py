@@ -15,6 +15,7 @@ from simclr_tf import data, files, stopping
 from simclr_tf.checkpoints import Description, find_weights, numbered, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.evaluation.accuracy import describe_accuracy
 from simclr_tf.runs.failures import same_command
 from simclr_tf.runs.folder import (
     check_is_no_file,
@@ -27,10 +28,10 @@ from simclr_tf.runs.folder import (
 )
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.initial_weights import open_weights, step_of
-from simclr_tf.runs.labels import labeled_only, numbered_as_trained, without_probe
+from simclr_tf.runs.labels import without_probe
 from simclr_tf.runs.networks import build_classifier, build_simclr
 from simclr_tf.runs.plan import check_divisible
-from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices
+from simclr_tf.runs.preparation import PreparedRun, open_dataset, open_devices, open_evaluated
 from simclr_tf.training.network import Network
 
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -39,7 +40,8 @@ SECONDS_BETWEEN_LOOKS = 5.0
 def evaluate_trained(run: PreparedRun, model: Network, *, step: int) -> dict[str, float]:
     """Evaluates the network of a run that has just been trained to `step`, on the run's devices."""
     writes = run.workers.is_chief
-    dataset = run.dataset.labeled()
+    dataset = run.eval_dataset
+    assert dataset is not None  # `prepare` opens it where it is asked for
     saved = f"the weights are saved at step {step:,}, {same_command(run.config)} evaluates them"
     with stopping.during(f"while evaluating; {saved}"):
         return _evaluate(run.config, dataset, run.strategy, model, step=step, writes=writes)
@@ -94,8 +96,8 @@ def follow_run(config: Config) -> None:
     config = adopt_run(config, stored)
     if network.num_classes is None:
         raise without_probe(folder)
-    dataset, strategy = _open(config, network, f"`model_dir={folder}`")
-    last = planned_steps(config, dataset)
+    dataset, strategy = _open(config, network, f"`model_dir={folder}`", run=folder)
+    last = planned_steps(config, lambda: open_dataset(config, run=folder))
     build = build_simclr if config.task.pretraining else build_classifier
     model = _build(build, config, network.num_classes, strategy)
     check_writable(folder)
@@ -125,7 +127,7 @@ def _new_steps(folder: str) -> Iterator[int]:
 
 
 def _open(
-    config: Config, network: Description, setting: str
+    config: Config, network: Description, setting: str, *, run: str = ""
 ) -> tuple[data.ImageDataset, tf.distribute.Strategy]:
     """Opens what evaluation needs, and nothing else.
 
@@ -133,6 +135,7 @@ def _open(
       config: what was asked.
       network: that is evaluated; the data set's classes get its numbers.
       setting: that named it, for errors.
+      run: its folder, if it reads this data set.
 
     Raises:
       UserError: it cannot be had.
@@ -140,12 +143,8 @@ def _open(
     strategy = open_devices(config.hardware, seed=config.task.seed, alone=True)
     replicas = strategy.num_replicas_in_sync
     check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
-    dataset = open_dataset(config.data)
-    dataset.check_split(config.data.eval_split, field="eval_split")
-    dataset, notes = labeled_only(dataset, {"eval_split": config.data.eval_split})
-    dataset, more = numbered_as_trained(dataset, network, setting)
-    for note in notes + more:
-        print(note)
+    dataset, notes = open_evaluated(config, network, setting, run=run)
+    print(*notes, sep="\n", flush=True)
     return dataset, strategy
 
 
@@ -213,13 +212,14 @@ def _evaluate(
         )
     result = {name: float(value) for name, value in metrics.items()}
     result["eval/regularization_loss"] = float(model.penalty())
+    result["eval/examples"] = float(counted)
     result["global_step"] = float(step)
     if writes:
         _write(config, result, step=step)
         print(
             f"step {step:,}, {split} ({counted:,} images): "
-            f"top-1 {result['eval/label_top_1_accuracy']:.2%}, "
-            f"top-5 {result['eval/label_top_5_accuracy']:.2%}",
+            f"top-1 {describe_accuracy(result['eval/label_top_1_accuracy'], counted)}, "
+            f"top-5 {describe_accuracy(result['eval/label_top_5_accuracy'], counted)}",
             flush=True,
         )
     return result

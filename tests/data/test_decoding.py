@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simclr_tf import data, pictures
+from simclr_tf import pictures
 from simclr_tf.data.decoding import decode_picture, to_decodable
 from simclr_tf.data.preprocessing import to_rgb
 from simclr_tf.pixel_rule import BEFORE, WHITE, PixelRule
@@ -97,7 +97,7 @@ LOSSLESS = {
     "png, gray, a color is transparent": (encode(FEW, "PNG", transparency=32), KEYED),
     "png, a color is transparent": (
         encode(RGB, "PNG", transparency=tuple(map(int, RGB[3, 4]))),
-        np.dstack([RGB, np.where((RGB == RGB[3, 4]).all(-1), 0, 255).astype(np.uint8)])),
+        np.dstack([RGB, np.where(np.all(RGB == RGB[3, 4], axis=-1), 0, 255).astype(np.uint8)])),
     "png, 16 bits": (png(DEEP[..., :3]), DEEP[..., :3]),
     "png, 16 bits, alpha": (png(DEEP), DEEP),
     "png, 16 bits, gray": (png(DEEP[..., :1]), DEEP[..., 0]),

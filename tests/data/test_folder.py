@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from simclr_tf import data
-from simclr_tf.data import folder_files
+from simclr_tf.data import folder_files, folder_splits
 from simclr_tf.errors import SettingError, UserError
 
 COUNT = 40
@@ -112,7 +112,9 @@ def test_listing(tmp_path):
     (root / "self.png").symlink_to(root / "self.png")
     expected = ["a.JPG", "b.jpeg", "d.gif", "deep/er/across/x.png", "deep/er/c.WebP", "e.bmp",
                 "g.png/h.jpg", "link.png", "self.png", "ü 1.png"]  # fmt: skip
-    assert sorted(folder_files.list_pictures("folder:x", str(root))) == expected
+    listing = folder_files.list_files("folder:x", str(root))
+    assert sorted(listing.paths) == expected
+    assert listing.left_out == {".txt": 1, "": 1}
 
 
 def test_remote_folders():
@@ -120,7 +122,8 @@ def test_remote_folders():
         tf.io.gfile.makedirs(os.path.dirname(f"ram://pictures/{name}"))
         with tf.io.gfile.GFile(f"ram://pictures/{name}", "w") as file:
             file.write("x")
-    assert sorted(folder_files.list_pictures("x", "ram://pictures/")) == ["a.png", "b/c.JPG"]
+    listing = folder_files.list_files("x", "ram://pictures/")
+    assert (sorted(listing.paths), listing.left_out) == (["a.png", "b/c.JPG"], {".txt": 1})
 
 
 def test_no_pictures(tmp_path):
@@ -137,19 +140,19 @@ def test_no_pictures(tmp_path):
 
 def test_split_is_stable_and_a_tenth():
     paths = [f"folder {i % 7}/ü{i}.jpg" for i in range(50_000)]
-    train_split, validation = folder_files.split_by_hash(paths)
+    train_split, validation = folder_splits.split_by_hash(paths).values()
     # Four standard deviations of a binomial draw.
     assert len(validation) == pytest.approx(5000, abs=4 * np.sqrt(50_000 * 0.1 * 0.9))
     assert sorted(train_split + validation) == sorted(paths)
     kept = set(paths[::3])
-    fewer = folder_files.split_by_hash(paths[::3])
-    assert set(fewer[0]) <= set(train_split)
-    assert fewer[1] == [path for path in validation if path in kept]
+    fewer = folder_splits.split_by_hash(paths[::3])
+    assert set(fewer["train"]) <= set(train_split)
+    assert fewer["validation"] == [path for path in validation if path in kept]
     # Slices are fair: every folder has its seventh of the first tenth of train.
     shares = np.bincount([int(path[7]) for path in train_split[:4500]]) / 4500
     np.testing.assert_allclose(shares, 1 / 7, atol=4 * np.sqrt(1 / 7 * 6 / 7 / 4500))
-    assert folder_files.split_by_hash(["a.jpg", "b.jpg", "r.jpg"]) == (
-        folder_files.split_by_hash(["r.jpg", "b.jpg", "a.jpg"])
+    assert folder_splits.split_by_hash(["a.jpg", "b.jpg", "r.jpg"]) == (
+        folder_splits.split_by_hash(["r.jpg", "b.jpg", "a.jpg"])
     )
 
 
@@ -169,7 +172,7 @@ def test_labels_from_folders(pictures):
 def test_no_labels(pictures, tmp_path):
     with pytest.raises(SettingError, match="no class labels; .*`folder_labels=folders`"):
         load(pictures).check_labels("train")
-    with pytest.raises(SettingError, match="none in a folder below it"):
+    with pytest.raises(SettingError, match="none in a folder below that names"):
         load(pictures / "odd", "folders")
 
 
@@ -253,11 +256,18 @@ def test_classes_get_the_numbers_that_a_network_gave_them(partly):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("file,class\n", "first line must be path,label"),
-        ("", "first line must be path,label"),
+        ("file,class\n", ': its first line is "file,class"; it must name the columns, as in path,'),
+        ("a.png,cat\nb.png,dog\n", ': its first line is "a.png,cat"; it must name the columns'),
+        (
+            "file;class\n",
+            ': its first line is "file;class"; semicolons separate its columns: write path,label '
+            "with commas",
+        ),
+        ("path;label\na.png;cat\n", "semicolons separate its columns"),
+        ("", ": its first line is empty; write path,label there"),
         ("path,label\n", "no rows"),
-        ("path,label\n/abs/00.png,a\n", "no picture is at any of its paths"),
-        ("path,label\neven/00.PNG,a,b\n", "row 2: 3 columns"),
+        ("path,label\n/abs/00.png,a\n", "pictures is at any of its paths, such as /abs"),
+        ("path,label\neven/00.PNG,a,b\n", "row 2: 3 columns, the first line has 2"),
         ("path,label\neven/00.PNG,a\n\neven/00.PNG,b\n", "row 4: even/00.PNG is b here and a"),
         (b"path,label\n\xff\xfe,a\n", "give a CSV file in UTF-8"),
         (None, "no such file"),
@@ -387,3 +397,156 @@ def test_fingerprint_tells_listings_apart(pictures, tmp_path):
     assert load(tmp_path / "moved").fingerprint == before
     (tmp_path / "moved" / "new.png").touch()
     assert load(tmp_path / "moved").fingerprint != before
+
+
+def split_tree(root, *names: str, each: int = 4) -> None:
+    """Draws `each` pictures into each of some folders, each of a color of its own."""
+    for number, name in enumerate(names):
+        for index in range(each):
+            draw(root / name / f"{index}.png", each * number + index)
+
+
+def test_folders_named_after_splits_are_the_splits(tmp_path):
+    root = tmp_path / "pictures"
+    split_tree(
+        root, "Train/cat", "Train/dog/deep", "training/cat", "val/dog", "TEST/cat", "TEST/elk"
+    )
+    draw(root / "stray.png", 99)
+    (root / ".hidden" / "x").mkdir(parents=True)
+    (root / "notes").mkdir()
+    dataset = load(root, "folders")
+    assert dataset.splits == {"train": 12, "validation": 4, "test": 8}
+    assert dataset.class_names == ["cat", "dog", "elk"]
+    assert dataset.remarks == (
+        f"{dataset.name}: splits train 12, validation 4, test 8; 1 more beside these folders, left "
+        "out",
+    )
+    for split, shown, labels in (
+        ("train", range(12), [0] * 4 + [1] * 4 + [0] * 4),
+        ("validation", range(12, 16), [1] * 4),
+        ("test", range(16, 24), [0] * 4 + [2] * 4),
+        ("all", range(24), [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 4 + [2] * 4),
+    ):
+        rows = train(dataset, len(labels) // 4, split=split, global_batch_size=4)
+        np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], np.stack([shown, labels], 1))
+    # Slices are fair: a half has other pictures than those that come first by name.
+    half = train(dataset, 3, split="train[:50%]", global_batch_size=2)[:, 0]
+    assert sorted(half) != list(range(6))
+    for path in (root / "val" / "dog").iterdir():
+        path.unlink()
+    with pytest.raises(SettingError, match=r"has train \(12\), test \(8\); give `eval_split=test`"):
+        load(root).check_split("validation", field="eval_split")
+
+
+def test_labels_of_splits_from_csv(tmp_path):
+    root = tmp_path / "pictures"
+    split_tree(root, "train", "test", each=2)
+    (root / "labels.csv").write_text("path,label\ntrain/0.png,a\ntest/1.png,b\n")
+    dataset = load(root, root / "labels.csv")
+    assert [s.labels.max() for split in ("train", "test") for s in dataset.sample_labels(split)] == [0, 1]  # fmt: skip # noqa: E501
+    with pytest.raises(SettingError, match="all pictures lie in the folders of the splits, none"):
+        load(root, "folders")
+
+
+def test_what_is_beside_splits_makes_classes_of_them(tmp_path):
+    split_tree(tmp_path, "train", "test", "unlabeled")
+    dataset = load(tmp_path, "folders")
+    assert dataset.class_names == ["test", "train", "unlabeled"]
+    assert set(dataset.splits) == {"train", "validation"}
+    assert dataset.remarks[0].endswith(
+        "by a hash of the files' names; its folders test, train are no splits: unlabeled lies "
+        "beside them"
+    )
+    with pytest.raises(SettingError, match="and now unlabeled lies beside them; undo that"):
+        load(tmp_path, split_folders=True)
+    for path in (tmp_path / "unlabeled").iterdir():
+        path.unlink()
+    assert load(tmp_path).splits == load(tmp_path, split_folders=True).splits == {"train": 4, "test": 4}  # fmt: skip # noqa: E501
+    then = load(tmp_path, "folders", split_folders=False)
+    assert then.class_names == ["test", "train"]
+    assert "test, train are no splits: as when this run began" in then.remarks[0]
+    # Without a second split, train is a folder as any other.
+    for path in (tmp_path / "test").iterdir():
+        path.unlink()
+    assert set(load(tmp_path).splits) == {"train", "validation"}
+    with pytest.raises(SettingError, match="and now they are not there"):
+        load(tmp_path, split_folders=True)
+
+
+def test_what_is_left_out_by_its_name_is_counted(tmp_path):
+    draw(tmp_path / "1.png", 1)
+    for name in ("labels.csv", "sub/Thumbs.db", ".DS_Store", "t.tsv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(load(tmp_path).remarks) == 1
+    (tmp_path / "a.heic").touch()
+    said = load(tmp_path).remarks[0]
+    assert said.endswith(": left out 1 file that is no picture by its name: 1 .heic")
+    for name in ("b.HEIC", "sub/c.txt", "README", *(f"x.k{i}" for i in range(9))):
+        (tmp_path / name).touch()
+    said = load(tmp_path).remarks[0]
+    assert said.endswith(
+        ": left out 13 files that are no pictures by their names: 2 .heic, 1 without extension, "
+        "1 .k0, 1 .k1, 1 .k2, 1 .k3, 6 others"
+    )
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(SettingError, match=r"no pictures in .* \(left out 13 files .*2 .heic"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "path,label\neven\\00.PNG,a\n.\\odd\\01.bmp,b\n",
+        "Path,LABEL\n./even/00.PNG,a\nodd//01.bmp,b\n",
+        " label ,note, path\na,x,even/00.PNG\nb,,odd/01.bmp\n",
+        "path\tlabel\tmore\neven/00.PNG\ta\t\nodd/01.bmp\tb\tc, d\n",
+    ],
+)
+def test_tables_of_other_systems(pictures, table):
+    (pictures / "labels.csv").write_text(table)
+    dataset = load(pictures, pictures / "labels.csv")
+    assert dataset.class_names == ["a", "b"]
+    rows = train(dataset.labeled(), 1, global_batch_size=2)
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], [[0, 0], [1, 1]])
+
+
+def test_a_backslash_may_be_part_of_a_name(tmp_path):
+    root = tmp_path / "pictures"
+    draw(root / "a" / "b.png", 0)
+    draw(root / "a\\b.png", 1)
+    (tmp_path / "labels.csv").write_text("path,label\na\\b.png,back\na/b.png,forward\n")
+    dataset = load(root, tmp_path / "labels.csv")
+    rows = train(dataset, 1, global_batch_size=2)
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], [[0, 1], [1, 0]])
+
+
+def test_a_table_is_looked_for_here_and_beside_the_pictures(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="no such file, here or beside the pictures"):
+        load(pictures, "labels.csv")
+    (pictures / "labels.csv").write_text("path,label\neven/00.PNG,beside\n")
+    assert load(pictures, "labels.csv").class_names == ["beside"]
+    assert load(pictures, "./labels.csv").class_names == ["beside"]
+    (tmp_path / "labels.csv").write_text("path,label\neven/00.PNG,here\n")
+    assert load(pictures, "labels.csv").class_names == ["here"]
+    with pytest.raises(SettingError, match="no such file"):
+        load(pictures, tmp_path / "none" / "labels.csv")
+
+
+def test_few_labels_are_balanced_and_follow_names(pictures, tmp_path):
+    paths = sorted(path.relative_to(pictures) for path in pictures.rglob("*.*"))
+    rows = [f"{path},{'ab'[int(path.stem) % 4 == 0]}\n" for path in paths if int(path.stem) % 5]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+    dataset = load(pictures, tmp_path / "labels.csv").labeled()
+    few = dataset.few_labels("all", 6, seed=3)
+    assert few.num_examples("all") == 12
+    shown = train(few, 6, global_batch_size=2)
+    np.testing.assert_array_equal(shown[:, 1], shown[:, 0] % 4 == 0)
+    np.testing.assert_array_equal(np.bincount(shown[:, 1]), [6, 6])
+    assert len(set(shown[:, 0])) == 12
+    again = dataset.labels_as(["b", "z", "a"]).few_labels("all", 6, seed=3)
+    assert set(train(again, 6, global_batch_size=2)[:, 0]) == set(shown[:, 0])
+    other = dataset.few_labels("all", 6, seed=4)
+    assert set(train(other, 6, global_batch_size=2)[:, 0]) != set(shown[:, 0])
+    assert dataset.few_labels("all", 9, seed=3).num_examples("all") == 8 + 9  # 8 are b

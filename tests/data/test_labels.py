@@ -7,7 +7,13 @@ import unicodedata
 import numpy as np
 import pytest
 
-from simclr_tf.data.labels import LabelSample, number_classes, what_is_missing
+from simclr_tf.data.labels import (
+    LabelSample,
+    balanced_subset,
+    describe_classes,
+    number_classes,
+    what_is_missing,
+)
 
 pytestmark = pytest.mark.smoke
 
@@ -64,3 +70,41 @@ def test_what_is_missing(samples, names, classes, missing) -> None:
 )
 def test_only_what_was_seen_is_said(found, said) -> None:
     assert found.describe() == said
+
+
+def test_a_subset_is_balanced_and_repeatable() -> None:
+    labels = np.repeat([0, 1, -1, 2], [100, 200, 70, 5])
+    chosen = balanced_subset(labels, 12, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[chosen]), [12, 12, 5])
+    assert (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(chosen, balanced_subset(labels, 12, seed=0))
+    assert not np.array_equal(chosen, balanced_subset(labels, 12, seed=1))
+    assert len(balanced_subset(np.full(3, -1), 1, seed=0)) == 0
+    # On both stacks, so that a run goes on with the images that it began with.
+    few = balanced_subset(np.arange(1000) % 3, 2, seed=5)
+    np.testing.assert_array_equal(few, [287, 469, 629, 669, 804, 805])
+
+
+def test_half_of_the_classes_are_as_balanced_as_all() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([1, 3, 5, 7, 9], 40))
+    counts = np.bincount(labels[balanced_subset(labels, 4, seed=3)], minlength=10)
+    np.testing.assert_array_equal(counts, [0, 4] * 5)
+
+
+@pytest.mark.parametrize(
+    ("names", "samples", "said"),
+    [
+        ("ab", [sample([0, 1, 1, -1])], "2 classes: a 1, b 2"),
+        ("ab", [sample([0]), sample([0])], "2 classes: a 2, b 0"),
+        ("ab", [sample([0, 1], 900)], "2 classes: a, b"),  # the others have not been read
+        ("a", [sample([0])], "1 class: a 1"),
+        (
+            [f"c{i}" for i in range(1200)],
+            [sample([0] * 1500 + list(range(1, 1199)))],
+            "1,200 classes: c0 1,500, c1 1, c2 1, c3 1, c4 1, c5 1, c6 1, c7 1, c8 1, c9 1 "
+            "and 1,190 more; 0 to 1,500 images each",
+        ),
+    ],
+)
+def test_classes_are_counted_where_that_is_known(names, samples, said) -> None:
+    assert describe_classes(list(names), samples) == said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simclr_tf.evaluation import knn_accuracy
+from simclr_tf.evaluation import choose_k, knn_accuracy
 
 pytestmark = pytest.mark.smoke
 
@@ -41,3 +41,11 @@ def test_a_class_without_neighbors_is_missed() -> None:
     train, labels = np.eye(2), np.array([0, 1])
     test, test_labels = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.2]]), np.array([0, 1, 7])
     assert knn_accuracy(train, labels, test, test_labels, k=1) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "k"),
+    [([0] * 9 + [1] * 3, 6), ([0, 1, 2], 1), ([5, 7], 1), ([0, 1] * 1000, 200), ([3] * 150, 150)],
+)
+def test_k_is_no_more_than_a_class_has(labels: list[int], k: int) -> None:
+    assert choose_k(np.array(labels)) == k

@@ -1,4 +1,4 @@
-"""Logistic regression and class-balanced subsets."""
+"""Logistic regression on features."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from simclr_tf.evaluation import balanced_subset, logistic_regression_accuracy
+from simclr_tf.evaluation import logistic_regression_accuracy
 
 pytestmark = pytest.mark.smoke
 
@@ -31,16 +31,6 @@ def test_equals_a_direct_minimization() -> None:
     actual = logistic_regression_accuracy(train, labels, test, test_labels)
     assert actual == pytest.approx(expected, abs=0.01)
     assert 0.4 < expected < 0.95
-
-
-def test_subset_is_balanced_and_repeatable() -> None:
-    labels = np.repeat([0, 1, 2], [100, 200, 50])
-    chosen = balanced_subset(labels, 0.1, seed=0)
-    np.testing.assert_array_equal(np.bincount(labels[chosen]), [10, 20, 5])
-    np.testing.assert_array_equal(chosen, balanced_subset(labels, 0.1, seed=0))
-    assert not np.array_equal(chosen, balanced_subset(labels, 0.1, seed=1))
-    np.testing.assert_array_equal(np.bincount(labels[balanced_subset(labels, 1e-4, seed=0)]), 1)
-    assert len(balanced_subset(labels, 1.0, seed=0)) == 350
 
 
 def test_a_class_that_training_lacks_is_missed() -> None:

@@ -28,9 +28,9 @@ def test_what_makes_another_run() -> None:
     """Every row says so; these are the ones that may change when a run goes on."""
     may_change = (
         "mode model_dir data_dir on_bad_image eval_split eval_batch_size eval_steps eval_name "
-        "label_fractions step augment_on checkpoint_epochs checkpoint_steps keep_checkpoint_max "
-        "keep_hub_module_max train_summary_steps strategy num_virtual_devices steps_per_loop "
-        "jit_compile use_tpu tpu_name tpu_zone gcp_project master "
+        "eval_dataset label_fractions step augment_on checkpoint_epochs checkpoint_steps "
+        "keep_checkpoint_max keep_hub_module_max train_summary_steps strategy num_virtual_devices "
+        "steps_per_loop jit_compile use_tpu tpu_name tpu_zone gcp_project master "
         "export_precision format on_nonfinite allow_partial_checkpoint trust_checkpoint"
     )
     assert set(may_change.split()) == identity.NOT_IDENTITY
@@ -68,6 +68,50 @@ def test_evaluation_keeps_what_is_given() -> None:
     assert adopted.data.data_dir == "/data"
     with pytest.raises(SettingError, match="resnet_depth=18, not 34"):
         identity.adopt_run(evaluating("--resnet_depth=34"), STORED)
+
+
+def test_another_data_set_is_evaluated_on_by_its_own_flag() -> None:
+    with pytest.raises(SettingError, match="dataset=digits, not cifar10; .*`eval_dataset=cifar10`"):
+        identity.adopt_run(evaluating("--dataset=cifar10"), STORED)
+    own = ["--eval_dataset=folder:/mine", "--folder_labels=folders"]
+    adopted = identity.adopt_run(evaluating(*own), STORED)
+    assert (adopted.data.dataset, adopted.data.eval_dataset) == ("digits", "folder:/mine")
+    assert adopted.data.folder_labels == "folders"
+    stored = {**STORED, "eval_dataset": "folder:/mine", "folder_labels": "folders"}
+    adopted = identity.adopt_run(evaluating(), stored)
+    assert (adopted.data.eval_dataset, adopted.data.folder_labels) == ("folder:/mine", "folders")
+    # Labels of pictures that a run only measures by do not make it another run.
+    identity.check_same_run(adopted.replace(eval_dataset=None, folder_labels="none"), stored)
+    stored["dataset"] = "folder:/a"
+    with pytest.raises(SettingError, match="folder_labels=folders, not none"):
+        identity.check_same_run(adopted.replace(dataset="folder:/a", folder_labels="none"), stored)
+
+
+def test_a_run_of_before_there_were_few_labels_took_all() -> None:
+    before = {name: value for name, value in STORED.items() if name != "labels_per_class"}
+    asked = identity.adopt_run(evaluating(), before).replace(train_mode="finetune")
+    before["train_mode"] = "finetune"
+    identity.check_same_run(asked, before)
+    with pytest.raises(SettingError, match="labels_per_class=0, not 5"):
+        identity.check_same_run(asked.replace(labels_per_class=5), before)
+
+
+def probing(*given: str) -> Config:
+    return parse(["--mode=probe", "--model_dir=x", *given])
+
+
+def test_a_probe_takes_data_from_the_run_and_may_have_others() -> None:
+    stored = {**STORED, "dataset": "folder:/a", "folder_labels": "none", "seed": 3}
+    adopted = identity.adopt_probed_run(probing("--folder_labels=folders"), stored)
+    assert (adopted.data.dataset, adopted.data.folder_labels) == ("folder:/a", "folders")
+    assert (adopted.data.eval_split, adopted.task.seed) == ("test", 3)
+    assert adopted.evaluation.eval_batch_size == 7
+    assert adopted.task.mode == "probe"
+    asked = probing("--dataset=cifar10", "--eval_batch_size=9")
+    adopted = identity.adopt_probed_run(asked, {**stored, "folder_labels": "folders"})
+    assert (adopted.data.dataset, adopted.data.folder_labels) == ("cifar10", "none")
+    assert (adopted.data.eval_split, adopted.data.data_dir) == ("validation", None)
+    assert adopted.evaluation.eval_batch_size == 9
 
 
 def test_fields_of_another_version_are_left_out() -> None:

@@ -17,8 +17,15 @@ from simclr_tf.config import Config, parse
 from simclr_tf.data.labels import LabelSample
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.folder import describe_network, note_files
-from simclr_tf.runs.labels import choose_labels, labeled_only, numbered_as_trained
+from simclr_tf.runs.labels import (
+    check_few,
+    choose_labels,
+    labeled_only,
+    name_classes,
+    numbered_as_trained,
+)
 from simclr_tf.runs.plan import make_plan
+from simclr_tf.runs.preparation import learned_from, open_evaluated
 
 Open = Callable[..., data.ImageDataset]
 
@@ -234,3 +241,64 @@ def test_a_warm_up_that_has_grown_too_long_says_why() -> None:
     for continued, remedy in ((False, "give fewer, or train"), (True, "leave the new ones out")):
         with pytest.raises(SettingError, match=f"warmup_epochs=2` is 12 steps.*{remedy}"):
             make_plan(config, train_examples=96, **numbers, continued=continued)
+
+
+def test_classes_are_named_with_their_counts(open_: Open, pictures: Path) -> None:
+    (pictures / "cat" / "0.png").unlink()
+    assert name_classes(open_(), "all") == (
+        f"folder:{pictures}, all: 3 classes: bird 20, cat 19, dog 20"
+    )
+    digits = data.load("digits")
+    assert name_classes(digits, "test") == "digits, test: 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+
+
+def test_few_labels_of_each_class(open_: Open, pictures: Path) -> None:
+    flags = ["--train_mode=finetune", "--train_split=all"]
+    for path in sorted((pictures / "cat").iterdir())[3:]:
+        path.unlink()
+    for wanted, counts, notes in (
+        (2, [2, 2, 2], []),
+        (5, [5, 3, 5], [f"folder:{pictures}, all: fewer than 5 labels of cat (3)"]),
+    ):
+        config = parse([*flags, f"--labels_per_class={wanted}"])
+        few = learned_from(config, open_())
+        assert np.bincount(labels(few)).tolist() == counts
+        assert check_few(config, few) == notes
+    assert check_few(parse(flags), open_()) == []
+    config = parse([*flags, "--labels_per_class=2", "--train_split=train[:1]"])
+    few = learned_from(config, open_())
+    with pytest.raises(SettingError, match="`labels_per_class=2`: no image of train.:1. has the"):
+        check_few(config, few)
+
+
+def test_another_data_set_to_evaluate_on_goes_by_name(
+    open_: Open, pictures: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(pictures, other)
+    shutil.rmtree(other / "bird")
+    given = [f"--dataset=folder:{pictures}", f"--eval_dataset=folder:{other}", "--eval_split=all"]
+    config = parse([*given, "--folder_labels=folders"])
+    network = describe(("dog", "bird", "cat"))
+    dataset, notes = open_evaluated(config, network, "`dataset=x`")
+    assert (dataset.name, dataset.num_examples("all")) == (f"folder:{other}", 40)
+    assert sorted(labels(dataset)) == [0] * 20 + [2] * 20
+    assert notes[-1] == f"folder:{other}, all: 3 classes: dog 20, bird 0, cat 20"
+    for change, match in (
+        ({"eval_dataset": "folder:/no/such"}, "`eval_dataset=folder:/no/such`: /no/such does not"),
+        ({"folder_labels": "none"}, f"`eval_dataset=folder:{other}` has no class labels"),
+        ({"eval_split": "test"}, "`eval_split=test`: Unknown split"),
+    ):
+        with pytest.raises(SettingError, match=match):
+            open_evaluated(config.replace(**change), network, "`dataset=x`")
+    with pytest.raises(SettingError, match="`eval_dataset=.*` has classes that `dataset=x` does"):
+        open_evaluated(config, describe(("dog", "bird"), 2), "`dataset=x`")
+    # A table beside the pictures of each.
+    for root, label in ((pictures, "dog"), (other, "cat")):
+        (root / "labels.csv").write_text(f"path,label\ndog/1.png,{label}\n")
+    dataset, _ = open_evaluated(config.replace(folder_labels="labels.csv"), network, "")
+    assert labels(dataset) == [2]
+    mine = str(pictures / "labels.csv")
+    assert labels(open_evaluated(config.replace(folder_labels=mine), network, "")[0]) == [2]
+    far = shutil.move(mine, tmp_path / "far.csv")
+    assert labels(open_evaluated(config.replace(folder_labels=str(far)), network, "")[0]) == [0]

@@ -15,6 +15,7 @@ from simclr_tf.config import Config, parse
 from simclr_tf.errors import SettingError
 from simclr_tf.runs import folder, identity, moved
 from simclr_tf.runs.initial_weights import open_initial_weights
+from simclr_tf.runs.preparation import open_dataset
 from simclr_tf.workflows import export
 from tests.checkpoints.small import save, small_network
 
@@ -195,3 +196,57 @@ def test_export_into_the_run_by_another_name(model_dir: str, tuned: Path, here: 
     assert export._choose_folder(parse([f"--model_dir={model_dir}"]), run)
     with pytest.raises(SettingError, match="holds another run than that of"):
         export._choose_folder(parse([f"--model_dir={tuned}"]), run)
+
+
+def test_labels_beside_the_pictures_move_with_them(pictures: Path, here: Path, capsys) -> None:
+    (pictures / "labels.csv").write_text("path,label\na/1.png,x\nb/3.png,y\n")
+
+    def config(path: Path) -> Config:
+        given = [f"--dataset=folder:{path}", "--folder_labels=labels.csv"]
+        return folder.choose_model_dir(parse([*given, f"--model_dir={here / 'run'}"]))
+
+    found = config(pictures)
+    assert found.data.folder_labels == f"{pictures}/labels.csv"
+    stored = start(found, here / "run")
+    assert stored["folder_labels"] == f"{pictures}/labels.csv"
+    now = pictures.rename(here / "elsewhere")
+    config(now)
+    assert "folder_labels has moved" in capsys.readouterr().out
+    # What evaluates takes the pictures from the run, and finds the file beside those.
+    now.rename(pictures)
+    asked = parse(["--mode=eval", f"--model_dir={here / 'run'}", "--folder_labels=labels.csv"])
+    assert identity.adopt_run(asked, stored).data.folder_labels == f"{pictures}/labels.csv"
+    (pictures / "labels.csv").write_text("path,label\na/1.png,y\nb/3.png,x\n")
+    pictures.rename(now)
+    with pytest.raises(SettingError, match="holds a run with folder_labels="):
+        config(now)
+
+
+def test_a_run_goes_on_with_the_splits_that_it_began_with(here: Path) -> None:
+    root = here / "pictures"
+    for name in ("train/a/1.png", "train/b/2.png", "test/a/3.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    config = parse([f"--dataset=folder:{root}", f"--model_dir={here / 'run'}"])
+    run = here / "run"
+
+    def splits() -> dict[str, int]:
+        return open_dataset(config, run=str(run)).splits
+
+    assert splits() == {"train": 2, "test": 1}
+    start(config, run)
+    assert splits() == {"train": 2, "test": 1}
+    (root / "more").mkdir()
+    shutil.copy(root / "train/a/1.png", root / "more/1.png")
+    with pytest.raises(SettingError, match="took its splits from folders such as .*now more lies"):
+        splits()
+    shutil.rmtree(root / "more")
+    # Versions that did not write it down took such folders for classes.
+    note = json.loads((run / "folder.json").read_text())
+    assert note.pop("split_folders") is True
+    (run / "folder.json").write_text(json.dumps(note))
+    assert splits().keys() == {"train", "validation"}
+    (run / "folder.json").unlink()
+    assert splits() == {"train": 2, "test": 1}
+    (run / "ckpt-1.index").touch()
+    assert splits().keys() == {"train", "validation"}

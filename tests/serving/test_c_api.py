@@ -104,7 +104,7 @@ def _mutate(content: bytes) -> bytes:
 
 def test_a_thousand_mutated_images(exported, load, tmp_path) -> None:
     small = SLOPES[0].astype(np.uint8)
-    deep = Image.fromarray(SLOPES[0][..., 0].astype(np.uint16) * 200)
+    deep = SLOPES[0][..., 0].astype(np.uint16) * 200
     with_alpha = np.dstack([small, small[..., 0]])
     originals = [JPEGS[0], encode(small, "PNG"), encode(with_alpha, "PNG"), encode(deep, "PNG")]
     originals.append(encode(small, "JPEG", exif=_exif(6)))
