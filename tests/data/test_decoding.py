@@ -74,6 +74,7 @@ def expect(pixels: np.ndarray, rule: PixelRule = RULE) -> np.ndarray:
 
 
 RGB, GRAY = NOISE[..., :3], NOISE[..., 0]
+KEY = RGB[3, 4]
 FEW = GRAY // 16 * 16  # fits into a palette
 COLORS = Image.fromarray(RGB).quantize(16)
 GIF_FRAMES = [Image.fromarray(GRAY), Image.fromarray(GRAY[::-1])]
@@ -96,8 +97,8 @@ LOSSLESS = {
     "png, gray and alpha": (png(NOISE[..., [0, 3]]), NOISE[..., [0, 3]]),
     "png, gray, a color is transparent": (encode(FEW, "PNG", transparency=32), KEYED),
     "png, a color is transparent": (
-        encode(RGB, "PNG", transparency=tuple(map(int, RGB[3, 4]))),
-        np.dstack([RGB, np.where(np.all(RGB == RGB[3, 4], axis=-1), 0, 255).astype(np.uint8)])),
+        encode(RGB, "PNG", transparency=tuple(map(int, KEY))),
+        np.dstack([RGB, np.any(RGB - KEY, axis=-1).astype(np.uint8) * 255])),
     "png, 16 bits": (png(DEEP[..., :3]), DEEP[..., :3]),
     "png, 16 bits, alpha": (png(DEEP), DEEP),
     "png, 16 bits, gray": (png(DEEP[..., :1]), DEEP[..., 0]),
