@@ -1,4 +1,4 @@
-"""Whole runs on cut-out pictures and on those of 12 bits in 16: training, evaluation, SavedModel."""
+"""Whole runs on cut-out pictures and 12 bits in 16: training, evaluation and SavedModel agree."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from PIL import Image
 
 from simclr_tf import data
 from simclr_tf.checkpoints import find_weights, restore_parts
+from simclr_tf.config import parse
+from simclr_tf.data.pixel_range import PixelRange
 from simclr_tf.evaluation import extract_features
-from simclr_tf.pixel_rule import PixelRule
+from simclr_tf.pixel_rule import BEFORE, PixelRule
+from simclr_tf.runs import pixels
 from simclr_tf.serving.client import _read
 from simclr_tf.training.build import build_plain
 
@@ -93,24 +96,38 @@ def test_seen_alike_in_training_evaluation_and_serving(run, cut_outs, tmp_path, 
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "alpha_background" in error
 
-    tuned = tmp_path / "tuned"
-    flags = ["--train_mode=finetune", f"--checkpoint={folder}", *own, "--train_steps=1"]
-    assert run(*flags, f"--model_dir={tuned}", "--alpha_background=red", export=False) == 0
-    assert as_trained in capsys.readouterr().out
-    assert described(tuned)["pixel_rule"] == PixelRule((255, 0, 0), (low, high)).to_json()
+
+@pytest.mark.parametrize(
+    ("stored", "given", "expected"),
+    [
+        (None, (), PixelRule((255, 255, 255), (103, 4012))),
+        (PixelRule((1, 2, 3)), (), PixelRule((1, 2, 3), (103, 4012))),
+        (PixelRule((1, 2, 3), (0, 999)), (), PixelRule((1, 2, 3), (0, 999))),
+        (PixelRule((1, 2, 3), (0, 999)), ("red",), PixelRule((255, 0, 0), (0, 999))),
+        (BEFORE, (), BEFORE),
+    ],
+)
+def test_what_begins_takes_the_rule_of_its_weights(stored, given, expected, monkeypatch) -> None:
+    config = parse([f"--alpha_background={color}" for color in given])
+    monkeypatch.setattr(pixels, "measure_range", lambda *_: PixelRange(103, 4012, 64))
+    dataset, (told,) = pixels.begin_with(config, data.load("digits"), stored)
+    assert dataset.pixel_rule == expected
+    low, high = expected.bounds_16
+    assert told.startswith(f"16-bit pictures: values {low:,} to {high:,} ")
+    assert ("train has 103 to 4,012 of a sample of 64" in told) == ((low, high) != (103, 4012))
 
 
-def test_views_show_what_is_trained_on(run, cut_outs, tmp_path) -> None:
-    """The original in the sheet, 8 pixels shown as 224, has the background at its corner."""
-    for path in [*cut_outs.rglob("*.tif*"), *cut_outs.rglob("*.webp")]:
-        path.unlink()
-    for path in cut_outs.rglob("*.png"):
-        if Image.open(path).mode != "RGBA":
-            path.unlink()
+def test_views_are_of_what_is_trained_on(run, cut_outs, tmp_path, monkeypatch, capsys) -> None:
+    shown = []
+    draw = lambda samples, views: [shown.extend(i for i, _ in samples), Image.new("1", (1, 1))][1]
+    monkeypatch.setattr("simclr_tf.workflows.show_views.draw_contact_sheet", draw)
     flags = [f"--dataset=folder:{cut_outs}", "--train_split=all", "--mode=show_views"]
-    assert run(*flags, f"--model_dir={tmp_path}", "--alpha_background=lime") == 0
-    sheet = np.asarray(Image.open(tmp_path / "views.png").convert("RGB"))
-    assert (np.all(sheet == (0, 255, 0), axis=-1)).mean() > 0.02
+    assert run(*flags, f"--model_dir={tmp_path / 'run'}", "--alpha_background=lime") == 0
+    assert "of a sample of 12 become 0 to 255" in capsys.readouterr().out
+    corners = [tuple(image[0, 0].numpy()) for image in shown]
+    assert 2 < corners.count((0, 255, 0)) < 8
+    brightest = [int(np.max(image)) for image in shown]
+    assert min(brightest) > 100
 
 
 def test_a_word_that_is_no_color_is_one_line(run, tmp_path, capsys) -> None:

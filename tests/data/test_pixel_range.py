@@ -90,9 +90,8 @@ def test_few_files_are_opened(tmp_path, monkeypatch) -> None:
     """None that can have no 16 bits; of others, headers first, throughout the split."""
     opened: list[str] = []
     real = pictures.open_picture
-    monkeypatch.setattr(
-        pictures, "open_picture", lambda file: opened.append(getattr(file, "name", "")) or real(file)
-    )
+    look = lambda file: opened.append(getattr(file, "name", "")) or real(file)
+    monkeypatch.setattr(pictures, "open_picture", look)
     eight = tf.io.encode_png(np.zeros((2, 2, 1), np.uint8)).numpy()
     for number in range(700):
         (tmp_path / f"{number}.jpg").touch()
