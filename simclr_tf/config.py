@@ -48,6 +48,7 @@ class Data:
     eval_dataset: str | None
     labels_per_class: int
     image_size: int
+    alpha_background: str
     cache_dataset: bool
 
 

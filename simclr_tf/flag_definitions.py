@@ -16,6 +16,7 @@ from absl import flags
 from simclr_tf import architecture, bounds
 from simclr_tf.bounds import Bound, OneOf, Range
 from simclr_tf.paths import PathIn
+from simclr_tf.pixel_rule import Color
 
 _AT_LEAST_0 = Range(0.0)
 _FRACTION = Range(0.0, 1.0, below_high=True)
@@ -212,6 +213,12 @@ GROUPS = (
                 224,
                 "Input image size in pixels; 32 and below use the CIFAR stem.",
                 architecture.IMAGE_SIZE,
+            ),
+            Flag(
+                "alpha_background",
+                "white",
+                "The color on which transparent pictures are laid: a name, or #RRGGBB.",
+                Color(),
             ),
             Flag(
                 "cache_dataset",

@@ -36,6 +36,7 @@ AFFORDABLE = {
     "weight_decay": st.sampled_from([0.0, 1e-6, 0.1]),
     "learning_rate": st.sampled_from([1e-12, 0.1, 1e30]),
     "temperature": st.sampled_from([1e-30, 0.1, 1e30]),
+    "alpha_background": st.sampled_from(["white", "#102030"]),
 }
 # Not drawn: two steps are two steps, devices are chosen once a process, and the data are digits.
 FIXED = {"train_steps", "train_epochs", "warmup_epochs", "num_virtual_devices", "strategy", "mode"}

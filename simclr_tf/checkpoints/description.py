@@ -10,10 +10,12 @@ from simclr_tf.architecture import IMAGE_SIZE, Architecture
 from simclr_tf.bounds import OneOf, Range
 from simclr_tf.checkpoints.infer_architecture import CLASSIFIER, Shapes, contradictions
 from simclr_tf.errors import SettingError, UserError
+from simclr_tf.pixel_rule import BEFORE, PixelRule
 
 FILE_NAME = "simclr.json"
-FORMAT = 2  # 1, which is read too, has no torch_normalization and no stem_relu
-READABLE = (1, FORMAT)
+# Read, too: 1 has no torch_normalization and no stem_relu, 2 has no pixel rule.
+FORMAT = 3
+READABLE = (1, 2, FORMAT)
 TRAIN_MODES = ("pretrain", "finetune")
 
 _CLASSES = Range(1, 2**31 - 1)  # TensorFlow's: a dimension of a tensor, and an int64
@@ -33,6 +35,7 @@ class Description:
       dataset: what it was trained on, None where it is not known.
       class_names: of the supervised head, None where they are not known.
       step: to which it was trained, None where the name of the checkpoint says so.
+      pixel_rule: of its pictures, None where it is not known.
     """
 
     architecture: Architecture
@@ -43,6 +46,7 @@ class Description:
     dataset: str | None = None
     class_names: tuple[str, ...] | None = None
     step: int | None = None
+    pixel_rule: PixelRule | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of a simclr.json; class names and step only if there are any."""
@@ -50,7 +54,11 @@ class Description:
             "format": FORMAT,
             "train_mode": self.train_mode,
             "architecture": self.architecture.to_json(),
-            "preprocessing": {"image_size": self.image_size, "value_range": [0.0, 1.0]},
+            "preprocessing": {
+                "image_size": self.image_size,
+                "value_range": [0.0, 1.0],
+                "pixel_rule": None if self.pixel_rule is None else self.pixel_rule.to_json(),
+            },
             "supervised_head": (
                 None
                 if self.num_classes is None
@@ -83,7 +91,7 @@ class Description:
         if stated not in READABLE:
             raise UserError(
                 f"{path} has format {_shown(stated)}, this version of simclr_tf reads formats "
-                f"{' and '.join(map(str, READABLE))}; update simclr_tf, or train again"
+                f"1 to {FORMAT}; update simclr_tf, or train again"
             )
         try:
             found = cls._parse(content)
@@ -108,6 +116,8 @@ class Description:
             selector = _take(head, "ft_proj_selector", _is_int, needed=True)
         architecture.check_projection_selector(selector)
         names = _take(content, "class_names", _are_names)
+        rule = preprocessing.get("pixel_rule")
+        pixel_rule = None if rule is None else PixelRule.from_json(rule)
         return cls(
             architecture,
             _take(preprocessing, "image_size", _whole(IMAGE_SIZE), needed=True),
@@ -117,6 +127,7 @@ class Description:
             dataset=_take(content, "dataset", lambda value: isinstance(value, str)),
             class_names=None if names is None else tuple(names),
             step=_take(content, "step", _whole(_STEPS)),
+            pixel_rule=pixel_rule if content["format"] >= 3 else BEFORE,
         )
 
     def _contradictions(self, shapes: Shapes) -> Iterator[str]:

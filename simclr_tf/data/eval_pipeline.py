@@ -44,7 +44,8 @@ def eval_input_fn(
     steps = eval_steps(total, global_batch_size, max_steps=max_steps)
 
     def preprocess(example: Example) -> Example:
-        return {**example, "image": preprocess_for_eval(to_rgb(example["image"]), image_size)}
+        image = to_rgb(example["image"], dataset.pixel_rule)
+        return {**example, "image": preprocess_for_eval(image, image_size)}
 
     def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
         num_shards, index = context.num_input_pipelines, context.input_pipeline_id

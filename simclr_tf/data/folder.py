@@ -9,15 +9,19 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf import files
-from simclr_tf.data import folder_files, folder_labels, folder_splits, pictures
+from simclr_tf import files, pictures
+from simclr_tf.data import folder_files, folder_labels, folder_splits
 from simclr_tf.data.bad_images import BadImages
-from simclr_tf.data.image_dataset import Example, ImageDataset
+from simclr_tf.data.decoding import sample_16_bit, to_decodable
+from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
 from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import clean
 
 PREFIX = "folder:"
+
+# Files whose headers are read to find pictures of 16 bits.
+_OPENED = 256
 
 
 class FolderDataset(ImageDataset):
@@ -159,6 +163,24 @@ class FolderDataset(ImageDataset):
 
         return examples.map(fetch_one, num_parallel_calls=tf.data.AUTOTUNE)
 
+    def sample_16_bit(self, split: str) -> list[np.ndarray]:
+        paths = [self._paths[place] for place in self._select(split, "split")]
+        paths = [path for path in paths if path.lower().endswith(folder_files.MAY_HAVE_16_BITS)]
+        samples: list[np.ndarray] = []
+        # Throughout the split, whose classes may lie one behind the other.
+        for path in paths[:: -(-len(paths) // _OPENED) or 1]:
+            # Whoever trains on a bad file is told of it.
+            with (
+                contextlib.suppress(pictures.BadPictureError, tf.errors.OpError, OSError),
+                tf.io.gfile.GFile(files.join(self._root, path), "rb") as file,
+            ):
+                if pictures.is_deep(pictures.open_picture(file)):
+                    file.seek(0)
+                    samples.append(sample_16_bit(file.read()))
+            if len(samples) == MOST_SAMPLED:
+                break
+        return samples
+
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
         return tf.ensure_shape(pixels, self.image_shape)
@@ -197,7 +219,7 @@ class FolderDataset(ImageDataset):
                 content = file.read()
             if path in self._sound:
                 return content
-            image = pictures.to_decodable(content)
+            image = to_decodable(content, self.pixel_rule)
             if image is content:
                 self._sound.add(path)
             return image

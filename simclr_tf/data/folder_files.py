@@ -14,7 +14,11 @@ import tensorflow as tf
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import is_remote
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pnm"),
+)
+MAY_HAVE_16_BITS = (".png", ".tif", ".tiff", ".pgm", ".pnm")
 
 # What lies beside pictures and nobody takes for one: tables of labels, and what systems leave.
 _EXPECTED = (".csv", ".tsv", "thumbs.db", "desktop.ini")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,8 +18,12 @@ from simclr_tf.data.labels import (
     what_is_missing,
 )
 from simclr_tf.errors import SettingError
+from simclr_tf.pixel_rule import WHITE, PixelRule
 
 Example = dict[str, tf.Tensor]
+
+MOST_SAMPLED = 64
+"""Pictures whose pixels are looked at to find the range in use."""
 
 
 class ImageDataset(abc.ABC):
@@ -31,6 +36,7 @@ class ImageDataset(abc.ABC):
       name: the name it was asked by.
       label_remedy: what to tell a user who needs labels where there are none.
       missing_label_remedy: what to tell one whose split has too few.
+      pixel_rule: how what is decoded becomes RGB of eight bits.
       remarks: what is to be said of how it was read, a line each.
       split_folders: whether its splits are folders of these names.
     """
@@ -38,6 +44,7 @@ class ImageDataset(abc.ABC):
     name: str
     label_remedy: str
     missing_label_remedy: str
+    pixel_rule: PixelRule = WHITE
     remarks: tuple[str, ...] = ()
     split_folders: bool = False
 
@@ -151,6 +158,21 @@ class ImageDataset(abc.ABC):
             raise ValueError(f"{self.name} has classes beside {', '.join(class_names)}")
         return self._renumber(numbers, list(class_names))
 
+    def with_pixel_rule(self, rule: PixelRule) -> ImageDataset:
+        """Returns the data set with another `pixel_rule`."""
+        other = copy.copy(self)
+        vars(other)["pixel_rule"] = rule  # of frozen ones, too
+        return other
+
+    def sample_16_bit(self, split: str) -> list[np.ndarray]:
+        """Returns values of pictures of `split` that have 16 bits, uint16 [n] each.
+
+        Of at most `MOST_SAMPLED`, and the same whenever it is asked. Where there are no such
+        pictures, it is quick.
+        """
+        del split
+        return []
+
     @abc.abstractmethod
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> ImageDataset:
         """Returns a copy with the names, and label `numbers[i]` for `i`; none stays none."""
@@ -186,7 +208,7 @@ class ImageDataset(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, image: tf.Tensor) -> tf.Tensor:
-        """Decodes an image of `load` to `image_shape`."""
+        """Decodes an image of `load` to `image_shape`, for `to_rgb`."""
 
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
         """While it is open, names images that cannot be read in a file in `model_dir`.

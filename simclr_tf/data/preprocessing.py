@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from simclr_tf.pixel_rule import LARGEST_16, WHITE, PixelRule
+
 # Share of the shorter side that the central crop keeps (the usual 224 of 256).
 CROP_PROPORTION = 0.875
 # Up to this size images are small throughout (CIFAR): a crop would cut into the object.
 LARGEST_UNCROPPED_SIZE = 32
 
 
-def to_rgb(image: tf.Tensor) -> tf.Tensor:
+def to_rgb(image: tf.Tensor, rule: PixelRule = WHITE) -> tf.Tensor:
     """Returns an image, or a batch of images, as RGB of eight bits.
 
     Args:
       image: uint8 or uint16 `[..., height, width, channels]` of 1 (gray), 3 or 4 (RGB and alpha)
-        channels, their number known statically. Alpha is dropped, not blended.
+        channels, their number known statically.
+      rule: what becomes of alpha and 16 bits. All of it is whole numbers, so that whoever computes
+        it gets the same.
 
     Returns:
       uint8 `[..., height, width, 3]`.
@@ -25,16 +29,26 @@ def to_rgb(image: tf.Tensor) -> tf.Tensor:
     """
     if image.dtype not in (tf.uint8, tf.uint16):
         raise ValueError(f"an image must be uint8 or uint16, not {image.dtype.name}")
-    if image.dtype == tf.uint16:
-        image = tf.cast(image // 256, tf.uint8)
     channels = image.shape[-1]
-    if channels == 1:
-        image = tf.repeat(image, 3, axis=-1)
-    elif channels == 4:
-        image = image[..., :3]
-    elif channels != 3:
+    if channels not in (1, 3, 4):
         raise ValueError(f"an image must have 1, 3 or 4 channels, not {channels}")
-    return image
+    colors, alpha = image[..., :3], image[..., 3:]
+    if image.dtype == tf.uint16:
+        colors, alpha = _scale(colors, *rule.bounds_16), _scale(alpha, 0, LARGEST_16)
+    if channels == 1:
+        return tf.repeat(colors, 3, axis=-1)
+    if channels == 3 or rule.alpha_background is None:
+        return colors
+    # The largest value, 255 * 255 + 127, fits into 16 bits.
+    colors, alpha = tf.cast(colors, tf.uint16), tf.cast(alpha, tf.uint16)
+    background = tf.constant(rule.alpha_background, tf.uint16)
+    return tf.cast((colors * alpha + background * (255 - alpha) + 127) // 255, tf.uint8)
+
+
+def _scale(values: tf.Tensor, low: int, high: int) -> tf.Tensor:
+    """Returns uint16 as uint8: `low` to `high` in 256 steps of equal width, clipped outside."""
+    shifted = tf.clip_by_value(tf.cast(values, tf.int32), low, high) - low
+    return tf.cast(shifted * 256 // (high - low + 1), tf.uint8)
 
 
 def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data.image_dataset import Example, ImageDataset
+from simclr_tf.data.decoding import visible_values
+from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
 from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.data.quiet import quiet_tfds
 from simclr_tf.errors import SettingError
+from simclr_tf.pixel_rule import WHITE, PixelRule
 
 _CHANNELS = (1, 3, 4)
 _DTYPES = ("uint8", "uint16")
@@ -30,12 +32,14 @@ class TfdsDataset(ImageDataset):
       builder: the TFDS builder that reads it.
       numbers: of its classes where they are others than TFDS's, int64 [classes].
       names: of the classes by these numbers.
+      pixel_rule: how images become RGB of eight bits.
     """
 
     name: str
     builder: tfds.core.DatasetBuilder = dataclasses.field(repr=False)
     numbers: np.ndarray | None = dataclasses.field(default=None, repr=False)
     names: list[str] | None = dataclasses.field(default=None, repr=False)
+    pixel_rule: PixelRule = WHITE
     label_remedy = "choose a labeled data set"
     missing_label_remedy = "give another split"
 
@@ -140,6 +144,13 @@ class TfdsDataset(ImageDataset):
         if not by_file:
             examples = examples.shard(num_shards, index)
         return examples.map(self._number_label)
+
+    def sample_16_bit(self, split: str) -> list[np.ndarray]:
+        if self.image_feature.tf_dtype != tf.uint16:
+            return []
+        examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None).take(MOST_SAMPLED)
+        images = examples.map(lambda example: self.decode(example["image"]))
+        return [visible_values(image) for image in images.as_numpy_iterator()]
 
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         return self.image_feature.decode_example(image)

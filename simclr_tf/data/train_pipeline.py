@@ -12,6 +12,7 @@ from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.preprocessing import to_rgb
 from simclr_tf.data.quiet import quiet_tfds
 from simclr_tf.data.sharding import InputFn
+from simclr_tf.pixel_rule import PixelRule
 
 
 class Transform(Protocol):
@@ -98,6 +99,7 @@ def train_input_fn(
         batches = _transform_batches(
             stream,
             transform,
+            rule=dataset.pixel_rule,
             batch_size=batch_size,
             batch_first=dataset.has_static_size,
             seed_batches=lambda size: _seed_batches(seed, shard, start, size),
@@ -180,6 +182,7 @@ def _transform_batches(
     stream: tf.data.Dataset,
     transform: Transform,
     *,
+    rule: PixelRule,
     batch_size: int,
     batch_first: bool,
     seed_batches: Callable[[int], tf.data.Dataset],
@@ -189,6 +192,7 @@ def _transform_batches(
     Args:
       stream: the examples.
       transform: see `train_input_fn`.
+      rule: how what is decoded becomes RGB of eight bits.
       batch_size: examples a batch.
       batch_first: whether the transform takes whole batches.
       seed_batches: returns the seeds of the same examples, in batches of a given size.
@@ -196,12 +200,12 @@ def _transform_batches(
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert; tracing is much faster
     def transform_batch(batch: Example, image_seeds: tf.Tensor) -> Example:
-        prepared = transform.prepare(to_rgb(batch["image"]), image_seeds)
+        prepared = transform.prepare(to_rgb(batch["image"], rule), image_seeds)
         return {**prepared, "label": batch["label"]}
 
     @tf.autograph.experimental.do_not_convert
     def transform_one(example: Example, image_seed: tf.Tensor) -> Example:
-        prepared = transform.prepare_one(to_rgb(example["image"]), image_seed)
+        prepared = transform.prepare_one(to_rgb(example["image"], rule), image_seed)
         return {**prepared, "label": example["label"]}
 
     if batch_first:

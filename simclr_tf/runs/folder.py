@@ -7,7 +7,7 @@ import dataclasses
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -148,16 +148,16 @@ def holds_checkpoint(model_dir: str) -> bool:
 
 
 def describe_network(
-    config: Config, num_classes: int | None, class_names: Sequence[str] | None
+    config: Config, num_classes: int | None, dataset: data.ImageDataset
 ) -> Description:
     """Returns what simclr.json says of the network that `config` trains.
 
     Args:
       config: the resolved configuration.
       num_classes: classes of its supervised head, None without one.
-      class_names: of the data set, by the numbers that the head gives them.
+      dataset: that it is trained on, with classes by the numbers that the head gives them.
     """
-    names = None if num_classes is None or class_names is None else tuple(class_names)
+    names = None if num_classes is None else dataset.class_names
     return Description(
         config.architecture,
         config.data.image_size,
@@ -165,7 +165,8 @@ def describe_network(
         num_classes=num_classes,
         projection_selector=config.finetuning.ft_proj_selector,
         dataset=config.data.dataset,
-        class_names=names,
+        class_names=None if names is None else tuple(names),
+        pixel_rule=dataset.pixel_rule,
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import tensorflow as tf
 
 from simclr_tf import compat, data, files, paths
-from simclr_tf.checkpoints import Description
+from simclr_tf.checkpoints import Description, StoredWeights
 from simclr_tf.config import Config, Data, Hardware
 from simclr_tf.data.folder import PREFIX, root_of
 from simclr_tf.data.folder_labels import find_file
@@ -30,6 +30,7 @@ from simclr_tf.runs.labels import (
     name_classes,
     numbered_as_trained,
 )
+from simclr_tf.runs.pixels import choose_pixels, see_as_trained
 from simclr_tf.runs.plan import Plan, make_plan
 
 
@@ -68,8 +69,12 @@ class PreparedRun:
         return tf.DeviceSpec.from_string(device).device_type
 
 
-def prepare(config: Config) -> PreparedRun:
+def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
     """Checks devices, data and folder against the configuration, and derives the plan.
+
+    Args:
+      config: what was asked.
+      weights: initial ones, whose pictures this run sees alike.
 
     Raises:
       UserError: something asked for cannot be had; nothing has been written.
@@ -83,7 +88,7 @@ def prepare(config: Config) -> PreparedRun:
         )
     replicas = strategy.num_replicas_in_sync
     _check_compilation(config.hardware, replicas)
-    num_classes, dataset, eval_dataset, notes = _open_data(config)
+    num_classes, dataset, eval_dataset, notes = _open_data(config, weights)
     examples = dataset.num_examples(config.data.train_split)
     stored = stored_config(config.task.model_dir)
     if stored is None:
@@ -176,11 +181,12 @@ def open_evaluated(
         dataset.check_split(split, field="eval_split")
         dataset, notes = labeled_only(dataset, {"eval_split": split})
         dataset, more = numbered_as_trained(dataset, network, setting)
+        dataset, told = see_as_trained(config, dataset, split, network.pixel_rule)
     except SettingError as error:
         if other is None or error.field != "dataset":
             raise
         raise SettingError("eval_dataset", other, error.reason, error.remedy) from None
-    return dataset, [*dataset.remarks, *notes, *more, name_classes(dataset, split)]
+    return dataset, [*dataset.remarks, *told, *notes, *more, name_classes(dataset, split)]
 
 
 def learned_from(config: Config, dataset: data.ImageDataset) -> data.ImageDataset:
@@ -195,7 +201,7 @@ def learned_from(config: Config, dataset: data.ImageDataset) -> data.ImageDatase
 
 
 def _open_data(
-    config: Config,
+    config: Config, weights: StoredWeights | None
 ) -> tuple[int | None, data.ImageDataset, data.ImageDataset | None, list[str]]:
     """Returns a run's number of classes, what it learns from, what it is evaluated on, and notes.
 
@@ -207,9 +213,10 @@ def _open_data(
     opened.check_split(asked.train_split, field="train_split")
     if measured and asked.eval_dataset is None:
         opened.check_split(asked.eval_split, field="eval_split")
-    num_classes, (labeled, notes) = choose_labels(config, opened)
+    seen, told = choose_pixels(config, opened, weights)
+    num_classes, (labeled, notes) = choose_labels(config, seen)
     dataset = learned_from(config, labeled)
-    notes = [*opened.remarks, *notes]
+    notes = [*opened.remarks, *told, *notes]
     if num_classes is not None:
         notes += [*check_few(config, dataset), name_classes(dataset, asked.train_split)]
     if not measured:
@@ -217,7 +224,7 @@ def _open_data(
     if asked.eval_dataset is None:
         notes.append(name_classes(labeled, asked.eval_split))
         return num_classes, dataset, labeled.labeled(), notes
-    network = describe_network(config, num_classes, labeled.class_names)
+    network = describe_network(config, num_classes, labeled)
     evaluated, more = open_evaluated(config, network, f"`dataset={asked.dataset}`")
     return num_classes, dataset, evaluated, notes + more
 

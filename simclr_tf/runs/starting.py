@@ -156,7 +156,7 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
     measured = cost.measure(run, model, plan.train_steps - start.step)
     print(describe(config, plan, parameters=parameters, devices=_name_devices(run), cost=measured))
     print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
-    network = describe_network(config, model.num_classes, run.dataset.class_names)
+    network = describe_network(config, model.num_classes, run.dataset)
     write_description(config, plan, network, weights, asked=run.asked)
     note_files(config, run.dataset)
 

@@ -134,7 +134,7 @@ def export(run: PreparedRun, model: Network, start: Start) -> None:
         return
     config = run.config
     network = dataclasses.replace(
-        describe_network(config, model.num_classes, run.dataset.class_names),
+        describe_network(config, model.num_classes, run.dataset),
         step=reached(run, start),
     )
     folder = config.task.model_dir

@@ -7,6 +7,7 @@ python -m simclr_tf.serving.client --rest=HOST:8501 IMAGE...
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import sys
@@ -19,9 +20,9 @@ import numpy as np
 from simclr_tf.arguments import ArgumentParser
 from simclr_tf.errors import SettingError, UserError, print_error
 from simclr_tf.paths import clean
+from simclr_tf.pictures import BadPictureError, is_jpeg_or_png, open_picture, to_png
 from simclr_tf.serving.transports import GrpcTransport, RefusedError, RestTransport, Transport
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
 _TOP = 5
 
 
@@ -66,7 +67,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=30.0,
         help="seconds for a request, including attempts while the server is busy (%(default)g)",
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a JPEG, PNG, BMP or GIF file")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture file")
     return parser.parse_args(argv)
 
 
@@ -89,13 +90,17 @@ def _positive(kind: type) -> type:
 
 
 def _read(path: str) -> bytes:
+    """Returns a picture file as one that servers decode."""
     try:
         contents = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    if not contents.startswith(_MAGIC):
-        raise UserError(f"{path} is not a JPEG, PNG, BMP or GIF file; convert it first")
-    return contents
+    if is_jpeg_or_png(contents):
+        return contents
+    try:
+        return to_png(open_picture(io.BytesIO(contents)))
+    except BadPictureError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _read_class_names(path: str) -> list[str]:

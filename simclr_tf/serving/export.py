@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from simclr_tf import files
 from simclr_tf.checkpoints import Description, assign_parts, read_parts
 from simclr_tf.checkpoints.description import FILE_NAME
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
+from simclr_tf.pixel_rule import WHITE, PixelRule
 from simclr_tf.serving import server_files, versions, warmup
 from simclr_tf.serving.saved_module import make_module
 from simclr_tf.serving.signatures import IMAGES, make_signatures
@@ -79,7 +81,8 @@ def describe_export(
       model_dir: of the run, whose configuration counts.
       export_precision: as for `export_saved_model`.
     """
-    described = description.to_json()
+    known = dataclasses.replace(description, pixel_rule=description.pixel_rule or WHITE)
+    described = known.to_json()
     cropped = description.image_size > LARGEST_UNCROPPED_SIZE
     described["preprocessing"].update(
         central_crop=CROP_PROPORTION if cropped else 1.0, resize="bicubic"
@@ -130,11 +133,17 @@ def _build_in_float32(
 
 def _write(folder: str, network: Network, described: dict[str, Any]) -> None:
     """Writes the SavedModel; TensorFlow writes saved_model.pb, without which it is none, last."""
-    image_size = described["preprocessing"]["image_size"]
+    preprocessing = described["preprocessing"]
+    image_size = preprocessing["image_size"]
     module = make_module(network, described["export_precision"])
     infer = module.__call__.get_concrete_function(IMAGES, trainable=False)
     with_classifier = network.supervised_head is not None
-    signatures = make_signatures(infer, image_size, with_classifier=with_classifier)
+    signatures = make_signatures(
+        infer,
+        image_size,
+        with_classifier=with_classifier,
+        pixel_rule=PixelRule.from_json(preprocessing["pixel_rule"]),
+    )
     extra = files.join(folder, "assets.extra")
     tf.io.gfile.makedirs(extra)
     files.write_json(files.join(extra, FILE_NAME), described)

@@ -6,20 +6,25 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.data.decoding import decode_picture
 from simclr_tf.data.preprocessing import preprocess_for_eval
-from simclr_tf.serving.decoding import decode_picture
+from simclr_tf.pixel_rule import PixelRule
+from simclr_tf.serving.decoding import check_picture
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
 ENCODED = tf.TensorSpec([None], tf.string, name="image_bytes")
 
 
-def make_signatures(infer: Any, image_size: int, *, with_classifier: bool) -> dict[str, Any]:
+def make_signatures(
+    infer: Any, image_size: int, *, with_classifier: bool, pixel_rule: PixelRule
+) -> dict[str, Any]:
     """Returns the signatures, all built on one trace of the network.
 
     Args:
       infer: images -> the network's outputs by name, in inference mode.
       image_size: what encoded images are resized to.
       with_classifier: whether the network has a supervised head.
+      pixel_rule: how encoded images become RGB of eight bits.
     """
 
     def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -37,7 +42,8 @@ def make_signatures(infer: Any, image_size: int, *, with_classifier: bool) -> di
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
     def prepare(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        return preprocess_for_eval(decode_picture(*numbered), image_size)
+        pixels = decode_picture(check_picture(*numbered), pixel_rule)
+        return preprocess_for_eval(pixels, image_size)
 
     def serve(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         numbered = (image_bytes, tf.range(tf.size(image_bytes)))

@@ -15,6 +15,7 @@ from simclr_tf.checkpoints.stored_weights import newest_saved_model
 from simclr_tf.config import Config
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
 from simclr_tf.errors import SettingError
+from simclr_tf.pixel_rule import Color, PixelRule
 from simclr_tf.runs.folder import cannot_be_written, check_is_no_file, new_folder, stored_config
 from simclr_tf.runs.initial_weights import open_weights, step_of
 from simclr_tf.serving import formats
@@ -75,6 +76,7 @@ def _describe(config: Config, weights: StoredWeights, run: str | None) -> Descri
         projection_selector=selector,
         class_names=_class_names(stored, run),
         step=step_of(weights),
+        pixel_rule=stored.pixel_rule or PixelRule(Color.to_rgb(config.data.alpha_background)),
     )
 
 

@@ -26,7 +26,7 @@ def finetune(config: Config) -> dict[str, float]:
     """
     config, weights = open_initial_weights(config)
     config.architecture.check_projection_selector(config.finetuning.ft_proj_selector)
-    run = prepare(config)
+    run = prepare(config, weights)
     with starting.taking_charge(run) as lock, starting.report_bad_images(run):
         with run.strategy.scope():
             assert run.plan.num_classes is not None  # `prepare` asks for labels

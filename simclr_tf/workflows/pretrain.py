@@ -24,7 +24,7 @@ def pretrain(config: Config) -> dict[str, float]:
       UserError: bad input.
     """
     config, weights = open_initial_weights(config)
-    run = prepare(config)
+    run = prepare(config, weights)
     with starting.taking_charge(run) as lock, starting.report_bad_images(run):
         with run.strategy.scope():
             model = build_simclr(run.config, run.plan.num_classes)

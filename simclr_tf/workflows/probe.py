@@ -22,6 +22,7 @@ from simclr_tf.evaluation import (
     logistic_regression_accuracy,
 )
 from simclr_tf.evaluation.knn import TEMPERATURE
+from simclr_tf.pixel_rule import PixelRule
 from simclr_tf.runs.folder import (
     check_writable,
     describe_network,
@@ -32,6 +33,7 @@ from simclr_tf.runs.folder import (
 from simclr_tf.runs.identity import adopt_probed_run
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.labels import labeled_only, name_classes
+from simclr_tf.runs.pixels import begin_with
 from simclr_tf.runs.preparation import open_dataset, open_devices, open_evaluated
 from simclr_tf.training.build import build_plain
 
@@ -60,7 +62,8 @@ def probe(config: Config) -> dict[str, float]:
     """
     config, run = _adopt_run(config)
     config, weights = open_weights(config)
-    train_set, test_set = _open_labeled(config, run)
+    rule = weights.description.pixel_rule if weights else None
+    train_set, test_set = _open_labeled(config, run, rule)
     if config.task.model_dir:
         check_writable(config.task.model_dir)
     hardware = config.hardware
@@ -112,8 +115,16 @@ def _adopt_run(config: Config) -> tuple[Config, str]:
     return config, folder if same else ""
 
 
-def _open_labeled(config: Config, run: str) -> tuple[data.ImageDataset, data.ImageDataset]:
-    """Opens what is fitted on, and what is measured on; `run` is as in `open_dataset`."""
+def _open_labeled(
+    config: Config, run: str, rule: PixelRule | None
+) -> tuple[data.ImageDataset, data.ImageDataset]:
+    """Opens what is fitted on, and what is measured on.
+
+    Args:
+      config: what was asked.
+      run: as in `open_dataset`.
+      rule: of the weights' pictures, None where there is none.
+    """
     asked = config.data
     dataset = open_dataset(config, run=run)
     dataset.check_split(asked.train_split, field="train_split")
@@ -122,11 +133,12 @@ def _open_labeled(config: Config, run: str) -> tuple[data.ImageDataset, data.Ima
         dataset.check_split(asked.eval_split, field="eval_split")
         splits["eval_split"] = asked.eval_split
     dataset, notes = labeled_only(dataset, splits)
-    notes = [*dataset.remarks, *notes]
+    dataset, told = begin_with(config, dataset, rule)
+    notes = [*dataset.remarks, *told, *notes]
     notes += [name_classes(dataset, split) for split in dict.fromkeys(splits.values())]
     test = dataset
     if asked.eval_dataset is not None:
-        network = describe_network(config, dataset.num_classes, dataset.class_names)
+        network = describe_network(config, dataset.num_classes, dataset)
         test, more = open_evaluated(config, network, f"`dataset={asked.dataset}`")
         notes += more
     print(*notes, sep="\n")

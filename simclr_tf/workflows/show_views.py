@@ -15,6 +15,7 @@ from simclr_tf.config import Config
 from simclr_tf.runs.folder import check_writable, choose_model_dir, stored_config, stored_plan
 from simclr_tf.runs.identity import adopt_run
 from simclr_tf.runs.networks import training_views
+from simclr_tf.runs.pixels import choose_pixels
 from simclr_tf.runs.preparation import learned_from, open_dataset
 
 ROWS = 8
@@ -43,7 +44,8 @@ def show_views(config: Config) -> str:
     compat.start_xla()
     dataset = open_dataset(config, run=folder)
     dataset.check_split(split, field="train_split")
-    dataset = learned_from(config, dataset)
+    dataset, notes = choose_pixels(config, learned_from(config, dataset), None)
+    print(*notes, sep="\n", end="\n" if notes else "")
     check_writable(folder)
     # Without a run there may be fewer images than a batch.
     batch = config.optimization.train_batch_size if "step" in config.given or stored else ROWS

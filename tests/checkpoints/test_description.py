@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from simclr_tf.architecture import FIELDS
 from simclr_tf.checkpoints import Description, variables_by_path
 from simclr_tf.errors import UserError
+from simclr_tf.pixel_rule import BEFORE, PixelRule
 from tests.checkpoints.small import small_architecture, small_network
 
 GOLDEN = Path(__file__).parents[1] / "golden/format_2"
@@ -27,6 +28,7 @@ CLASSIFIER = Description(
     dataset="digits",
     class_names=("a", "b", "c"),
     step=7,
+    pixel_rule=PixelRule((1, 2, 3), (100, 4000)),
 )
 EXPORTED = json.loads((GOLDEN / "saved_model.json").read_text())
 SHAPES = {p: v.shape.as_list() for p, v in variables_by_path(small_network().parts).items()}
@@ -42,7 +44,7 @@ def read(content: Any) -> Description:
         {},
         {"class_names": None, "step": None},
         {"num_classes": None, "projection_selector": 0, "class_names": None},
-        {"train_mode": None, "dataset": None},
+        {"train_mode": None, "dataset": None, "pixel_rule": None},
         {"architecture": small_architecture(torch_normalization=(0.5,) * 6, stem_relu=False)},
     ],
 )
@@ -52,13 +54,14 @@ def test_what_is_written_is_read(changes) -> None:
 
 
 def test_the_layout_is_that_of_0_1() -> None:
-    """But for what exports add, and the figures of the architecture."""
+    """But for what exports add, the figures of the architecture, and the rule of pixels."""
     content = CLASSIFIER.to_json()
     added = {"configuration_sha256", "export_precision", "versions", "weights_sha256"}
     assert content.keys() == EXPORTED.keys() - added
     assert content["architecture"].keys() == EXPORTED["architecture"].keys() == set(FIELDS)
     assert content["supervised_head"] == {"num_classes": 3, "ft_proj_selector": 2}
-    assert content["preprocessing"] == {"image_size": 16, "value_range": [0.0, 1.0]}
+    rule = {"pixel_rule": {"alpha_background": [1, 2, 3], "range_16": [100, 4000]}}
+    assert content["preprocessing"] == {"image_size": 16, "value_range": [0.0, 1.0]} | rule
     run = json.loads((GOLDEN / "simclr.json").read_text())
     unnamed = dataclasses.replace(
         CLASSIFIER,
@@ -68,14 +71,19 @@ def test_the_layout_is_that_of_0_1() -> None:
         projection_selector=1,
         class_names=None,
         step=None,
+        pixel_rule=BEFORE,
     )
-    assert unnamed.to_json() == run
+    written = unnamed.to_json()
+    assert written["preprocessing"].pop("pixel_rule") == BEFORE.to_json()
+    assert written == {**run, "format": 3}
+    assert Description.from_json(run, shapes=None, path="simclr.json") == unnamed
 
 
 def test_an_export_of_0_1_is_read() -> None:
     small = {p: v.shape.as_list() for p, v in variables_by_path(_of_0_1()).items()}
     description = Description.from_json(EXPORTED, shapes=small, path="simclr.json")
     assert (description.step, description.num_classes) == (1, 10)
+    assert description.pixel_rule == BEFORE
     assert description.class_names == tuple(map(str, range(10)))
 
 
@@ -91,6 +99,8 @@ def _of_0_1() -> dict[str, Any]:
         ("preprocessing/image_size", 16.0, "says image_size=16.0, which cannot be"),
         ("preprocessing", None, "says image_size=None, which cannot be"),
         ("preprocessing", [16], r"says preprocessing=\[16\], which cannot be"),
+        ("preprocessing/pixel_rule", 5, r"says alpha_background=\(\), which cannot be"),
+        ("preprocessing/pixel_rule/range_16", [9, 5], r"says range_16=\[9, 5\], which cannot be"),
         ("supervised_head", 3, "says supervised_head=3, which cannot be"),
         ("supervised_head", {}, "says num_classes=None, which cannot be"),
         ("supervised_head/num_classes", 0, "says num_classes=0, which cannot be"),
@@ -125,7 +135,8 @@ JSON = st.recursive(
 )
 PLACES = [
     *(("architecture", name) for name in FIELDS),
-    *(("preprocessing", "image_size"), ("supervised_head", "num_classes")),
+    *(("preprocessing", "image_size"), ("preprocessing", "pixel_rule")),
+    ("supervised_head", "num_classes"),
     *(("supervised_head", "ft_proj_selector"), *((name,) for name in CLASSIFIER.to_json())),
 ]
 
@@ -145,6 +156,8 @@ def test_anything_else_is_refused_or_means_what_it_says(place, value) -> None:
     except UserError as error:
         told = str(error)
     assert "\n" not in told and len(told) < 300
+    if place == ("format",):
+        content["preprocessing"]["pixel_rule"] = written and written["preprocessing"]["pixel_rule"]
     for key in written.keys() - {"format"}:
         assert written[key] == content[key]
-    assert told or place != ("format",) or value in (1, 2)
+    assert told or place != ("format",) or value in (1, 2, 3)

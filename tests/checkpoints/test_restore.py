@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from simclr_tf.checkpoints import Description, find_weights, restore_parts, variables_by_path
 from simclr_tf.errors import UserError
+from simclr_tf.pixel_rule import BEFORE
 from simclr_tf.training.build import build_plain
 from tests.checkpoints.small import as_module, save, small_architecture, small_network, values_of
 
@@ -205,7 +206,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
         (None, "no simclr.json beside it, .* and is not of the reference release either"),
         ("{", "is not valid JSON"),
         ("[]", "has format None"),
-        ('{"format": 99}', "has format 99, this version of simclr_tf reads formats 1 and 2"),
+        ('{"format": 99}', "has format 99, this version of simclr_tf reads formats 1 to 3"),
         ('{"format": 2}', "says resnet_depth=nothing, which cannot be"),
         ({"resnet_depth": 34}, r"says resnet_depth=34, the checkpoint has 18 \(encoder/block_gro"),
         ({"width_multiplier": 90.5}, r"says width_multiplier=90.5, .* 0.03125 \(encoder/stem/lay"),
@@ -242,9 +243,10 @@ def test_format_1_still_loads() -> None:
         train_mode="pretrain",
         num_classes=10,
         dataset="digits",
+        pixel_rule=BEFORE,
     )
     assert weights.description.architecture.torch_normalization is None
-    assert weights.description.to_json()["format"] == 2
+    assert weights.description.to_json()["format"] == 3
     network = small_network(classes=10, width_multiplier=1 / 64)
     told = restore_parts(network.parts, weights)
     assert "116 variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
@@ -268,6 +270,7 @@ def test_format_2_still_loads() -> None:
         num_classes=10,
         projection_selector=1,
         dataset="digits",
+        pixel_rule=BEFORE,
     )
     network = build_plain(description.architecture, 10, projection_selector=1)
     told = restore_parts(network.parts, weights)

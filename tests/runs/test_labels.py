@@ -86,8 +86,8 @@ def test_a_run_keeps_its_numbers(open_: Open, started: Callable[..., Config]) ->
     assert labels(dataset) != labels(open_())
     # What the run stores when it goes on, and exports, is its own order.
     config = parse([])
-    assert describe_network(config, 3, dataset.class_names).class_names == ("dog", "bird", "cat")
-    assert describe_network(config, None, dataset.class_names).class_names is None
+    assert describe_network(config, 3, dataset).class_names == ("dog", "bird", "cat")
+    assert describe_network(config, None, dataset).class_names is None
     assert choose_labels(started(("bird", "cat", "dog")), open_())[1][1] == []
 
 

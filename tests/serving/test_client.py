@@ -42,7 +42,7 @@ def ask(request, model) -> Iterator[Callable[..., int]]:
 
 @pytest.fixture
 def images(tmp_path) -> list[Path]:
-    """Five pictures of three kinds and sizes."""
+    """Five pictures of four kinds and five sizes."""
     paths = []
     for number, kind in enumerate(("JPEG", "PNG", "GIF", "JPEG", "BMP")):
         slope = np.linspace(0, 255, (40 + number) * 50 * 3).reshape(40 + number, 50, 3)
@@ -58,7 +58,7 @@ def test_embeddings_and_classes(ask, images, exported, model, tmp_path, capsys) 
     assert ask(*words, *images) == 0
     assert model.requests == 3
     signature = tf.saved_model.load(str(exported["float32"].folder)).signatures["serving_default"]
-    expected = signature(tf.constant([image.read_bytes() for image in images]))
+    expected = signature(tf.constant([client._read(str(image)) for image in images]))
     np.testing.assert_allclose(np.load(output), expected["features"], atol=1e-5)
     lines = capsys.readouterr().out.splitlines()
     assert lines[::3][:5] == [str(image) for image in images]
@@ -134,7 +134,7 @@ def test_nobody_there(way, images, capsys) -> None:
     [
         (["nothing.jpg"], "nothing.jpg: No such file"),
         (["{folder}"], "Is a directory"),
-        (["{folder}/text.jpg"], "text.jpg is not a JPEG, PNG, BMP or GIF file"),
+        (["{folder}/text.jpg"], "text.jpg: not a JPEG, PNG, WebP, BMP, GIF, TIFF or PPM picture"),
         (["--class_names=no.json", "{folder}/0.jpeg"], "--class_names=no.json: No such file"),
         (["--class_names={folder}/0.json", "{folder}/0.jpeg"], "is no simclr.json"),
         (["--class_names={folder}/1.json", "{folder}/0.jpeg"], "has no named classes"),
@@ -173,7 +173,8 @@ def test_http_needs_no_tensorflow(model, images) -> None:
     )
     model.busy, model.seconds = 0, 0.0
     with doubles.serve_rest(model) as address:
-        command = [sys.executable, "-c", script, f"--rest=http://{address}/", str(images[0])]
+        files = [str(images[0]), str(images[2])]  # a JPEG, and what the client converts
+        command = [sys.executable, "-c", script, f"--rest=http://{address}/", *files]
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -206,7 +207,7 @@ def test_real_server(way, variable, images, tmp_path, capsys) -> None:
     assert len(features) == len(images) and np.isfinite(features).all()
     if "TF_SERVING_SAVED_MODEL" in os.environ:
         served = tf.saved_model.load(os.environ["TF_SERVING_SAVED_MODEL"])
-        contents = tf.constant([image.read_bytes() for image in images])
+        contents = tf.constant([client._read(str(image)) for image in images])
         expected = served.signatures["serving_default"](contents)["features"]
         np.testing.assert_allclose(features, expected, atol=1e-4)
     cut = tmp_path / "cut.jpg"

@@ -137,6 +137,7 @@ def test_versions_are_pruned_and_described(run, tmp_path) -> None:
     assert described["preprocessing"] == {
         **{"image_size": 8, "value_range": [0.0, 1.0]},
         **{"central_crop": 1.0, "resize": "bicubic"},
+        "pixel_rule": {"alpha_background": [255, 255, 255], "range_16": None},
     }
     assert described["versions"]["tensorflow"] == tf.__version__
     config = (tmp_path / "config.json").read_bytes()
