@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from simclr_tf.bounds import TEMPERATURE, check_argument
-from simclr_tf.distribution.gather import gather_replicas, replica_offset
+from simclr_tf.distribution.gather import (
+    context_of_many_replicas,
+    gather_replicas,
+    replica_offset,
+)
+from simclr_tf.losses.tiles import row_figures
 
-# Far below any logit, and still finite: a row that is masked throughout keeps a finite gradient.
-_MASKED = float(tf.float32.min) / 2
+# Height and width of a tile of logits: 4 MiB, which caches hold. Smaller ones cost time.
+_TILE = 1024
 
 
 class NTXentOutput(NamedTuple):
@@ -41,7 +46,8 @@ def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) 
     all of them. The mean is over the local pairs: multiply the loss by
     `distribution.replica_share(local pairs)` for gradients that are summed over replicas.
 
-    Computes in float32 whatever the input. Memory: a few [local pairs, global pairs] blocks.
+    Computes in float32 whatever the input. Memory: a few tiles of logits, see `losses/tiles.py`,
+    never the [local pairs, global pairs] matrices, and never a gradient of theirs.
 
     Args:
       hidden: float [2 * local pairs, dim], the projections z. The first half is view 1, the second
@@ -118,63 +124,29 @@ def _per_pair(
 ) -> NTXentOutput:
     """Returns each local pair's loss, hit and entropy, float32 [local pairs]."""
     check_argument("temperature", temperature, TEMPERATURE)
-    first, second = tf.cast(first, tf.float32), tf.cast(second, tf.float32)
+    views = tf.stack([tf.cast(first, tf.float32), tf.cast(second, tf.float32)])
     if hidden_norm:
-        first, second = (tf.math.l2_normalize(view, axis=-1) for view in (first, second))
-    # Side by side, so that both views travel in one collective.
-    all_first, all_second = tf.split(gather_replicas(tf.concat([first, second], 1)), 2, axis=1)
-
-    pairs = _size(first)
-    own = replica_offset(pairs) + tf.range(pairs)  # [local]: each pair's column
-    is_own = own[:, tf.newaxis] == tf.range(_size(all_first))[tf.newaxis, :]  # [local, global]
-
-    first_to_second = tf.matmul(first, all_second, transpose_b=True) / temperature
-    second_to_first = tf.matmul(second, all_first, transpose_b=True) / temperature
-    positive = tf.reduce_sum(first * second, axis=1) / temperature  # [local]
-    loss = (
-        _log_sum_exp_with_same_view(first_to_second, first, all_first, is_own, temperature)
-        + _log_sum_exp_with_same_view(second_to_first, second, all_second, is_own, temperature)
-        - 2.0 * positive
+        views = tf.math.l2_normalize(views, axis=-1)
+    figures = row_figures(
+        views,
+        _gather(views),
+        offset=replica_offset(tf.shape(views)[1]),
+        temperature=temperature,
+        normalized=hidden_norm,
+        tile=_TILE,
     )
-
-    logits = tf.stop_gradient(first_to_second)
-    hits = tf.argmax(logits, axis=1, output_type=tf.int32) == own
-    probability = tf.nn.softmax(logits)
-    entropy = -tf.reduce_sum(probability * tf.math.log(probability + 1e-8), axis=1)
-    return NTXentOutput(loss, tf.cast(hits, tf.float32), entropy)
+    positive = tf.reduce_sum(views[0] * views[1], axis=1) / temperature
+    loss = tf.reduce_sum(figures.log_sum_exp, axis=0) - 2.0 * positive
+    return NTXentOutput(loss, figures.hits, figures.entropy)
 
 
-def _log_sum_exp_with_same_view(
-    across: tf.Tensor,
-    view: tf.Tensor,
-    all_views: tf.Tensor,
-    is_own: tf.Tensor,
-    temperature: float,
-) -> tf.Tensor:
-    """The log of the softmax's denominator: the other view of every image, this view of all others.
-
-    Reduces the two blocks apart, since their concatenation would be twice as large as either.
-
-    Args:
-      across: [local, global], logits to the other view.
-      view: [local, dim].
-      all_views: [global, dim], the same view on all replicas.
-      is_own: bool [local, global], marks a view's similarity to itself.
-      temperature: divides the similarities.
-
-    Returns:
-      [local].
-    """
-    within = tf.matmul(view, all_views, transpose_b=True) / temperature
-    within = tf.where(is_own, _MASKED, within)
-    blocks = [tf.reduce_logsumexp(across, axis=1), tf.reduce_logsumexp(within, axis=1)]
-    return tf.reduce_logsumexp(tf.stack(blocks), axis=0)
-
-
-def _size(tensor: tf.Tensor) -> int | tf.Tensor:
-    """The number of rows: static where it is known, which XLA on TPUs relies on."""
-    static = tensor.shape[0]
-    return tf.shape(tensor)[0] if static is None else static
+def _gather(views: tf.Tensor) -> tf.Tensor | None:
+    """Returns [2, global pairs, dim], None where this replica holds all."""
+    if context_of_many_replicas() is None:
+        return None
+    # Images first, so that both views travel in one collective, which forgets their shape.
+    gathered = gather_replicas(tf.transpose(views, [1, 0, 2]))
+    return tf.transpose(tf.ensure_shape(gathered, [None, *views.shape[::2]]), [1, 0, 2])
 
 
 def _mean(per_pair: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,6 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
-from benchmarks.collectives import infer_shapes
 from simclr_tf.distribution import (
     choose_strategy,
     gather_replicas,
@@ -20,7 +19,6 @@ from simclr_tf.distribution import (
 )
 from simclr_tf.losses import nt_xent
 
-LOCAL_PAIRS = 32  # of the graph that is looked at: what is [local, global] is its largest tensor
 GLOBAL_BATCH, IMAGE_DIM, DIM, TEMPERATURE = 6, 5, 4, 0.2
 rng = np.random.default_rng(0)
 INITIAL = rng.normal(size=(IMAGE_DIM, DIM)).astype(np.float32)
@@ -116,27 +114,6 @@ def gather_bfloat16(strategy, batch):
     return {"gathered": gathered, "gradient": gradient}
 
 
-def shapes_in_the_loss(strategy):
-    """Returns the shapes of all tensors in the graph of the loss and its gradient."""
-
-    def step():
-        hidden = tf.random.normal([2 * LOCAL_PAIRS, DIM])
-        with tf.GradientTape() as tape:
-            tape.watch(hidden)
-            loss = nt_xent(hidden, temperature=TEMPERATURE).loss * replica_share(LOCAL_PAIRS)
-        return tape.gradient(loss, hidden)
-
-    graph = tf.function(lambda: strategy.run(step)).get_concrete_function().graph
-    assert not graph.as_graph_def().library.function  # nothing is hidden in nested functions
-    operations = infer_shapes(graph, strategy.num_replicas_in_sync).get_operations()
-    return {
-        tensor.name: None if tensor.shape.rank is None else tensor.shape.as_list()
-        for operation in operations
-        if operation.type != "BroadcastGradientArgs"  # a list of axes
-        for tensor in operation.outputs
-    }
-
-
 def main():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -160,7 +137,6 @@ def main():
         dataset = tf.data.Dataset.from_tensors(rows[:count]).unbatch().batch(count)
         batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
         report[f"bfloat16_{name}"] = gather_bfloat16(strategy, batch)
-    report["shapes"] = shapes_in_the_loss(strategy)
     print(json.dumps(report))
 
 

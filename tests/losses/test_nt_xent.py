@@ -148,13 +148,6 @@ def test_batch_size_may_be_unknown_while_tracing():
     np.testing.assert_allclose(run(hidden).loss, CASES[1]["loss_sum_of_directions"], rtol=2e-6)
 
 
-def test_never_builds_a_block_larger_than_local_by_global():
-    run = tf.function(lambda hidden: loss_and_gradient(hidden, temperature=0.5))
-    graph = run.get_concrete_function(tf.TensorSpec([64, 4])).graph
-    sizes = [t.shape.num_elements() or 0 for op in graph.get_operations() for t in op.outputs]
-    assert max(sizes) == 32 * 32
-
-
 @pytest.mark.parametrize("temperature", [0, 0.0, -1.0, math.nan])
 def test_refuses_a_temperature_that_is_not_positive(temperature):
     with pytest.raises(ValueError, match="temperature"):
