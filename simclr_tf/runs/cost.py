@@ -29,10 +29,9 @@ _SECONDS_A_BYTE = 3e-9  # of activations, forward and backward, on two cores
 _GROWTH = 200e6  # bytes
 _LONG_STEP = 3.0  # seconds
 
-# Beside a step: graphs, and the threads that make views.
+# Beside a step: graphs, tiles of the loss, and the threads that make views.
 _BESIDE = 350e6  # bytes
 _BATCHES_OF_VIEWS = 4  # being made, or waiting
-_BLOCKS_OF_LOSS = 12  # [batch, batch] in float32, NT-Xent's
 
 # The peak comes out within a tenth or so.
 _REFUSED_ABOVE = 1.2
@@ -75,7 +74,7 @@ class _Memory:
     image: float
 
     def at(self, batch: int) -> float:
-        return self.fixed + self.image * batch + _BLOCKS_OF_LOSS * 4 * batch**2
+        return self.fixed + self.image * batch
 
 
 def measure(run: PreparedRun, model: Network, steps: int) -> Cost | None:
