@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[1]
 NEEDED = ("pyproject.toml", "README.md", "LICENSE")
@@ -44,21 +47,47 @@ def test_simclr_tf_and_nothing_else_of_the_top_level(wheel) -> None:
     assert modules | {"simclr_tf/py.typed"} <= set(wheel.namelist())
 
 
-def test_the_recipes_and_the_command_come_along(wheel, tmp_path) -> None:
+def test_the_recipes_and_the_command_come_along(wheel) -> None:
     recipes = {f"simclr_tf/recipes/{path.name}" for path in (ROOT / "flags").iterdir()}
     assert {name for name in wheel.namelist() if name.startswith("simclr_tf/recipes")} == recipes
     entry = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "simclr_tf = simclr_tf.run:main" in wheel.read(entry).decode()
-    # Outside a clone, README's command finds the recipe: its own temperature is what is refused.
+
+
+@pytest.mark.smoke
+def test_a_run_of_the_wheel_into_a_log_file(wheel, tmp_path) -> None:
+    """Outside a clone, by README's command, without TensorFlow's own messages."""
     wheel.extractall(tmp_path / "site")
-    for name in ("flags/quickstart.flags", "quickstart"):
-        command = [sys.executable, "-m", "simclr_tf", f"--flagfile={name}", "--temperature=-1"]
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 2
-        assert done.stderr.startswith("error: --temperature=-1")
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    environment["PYTHONPATH"] = str(tmp_path / "site")
+
+    def run(recipe: str, *flags: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "simclr_tf", f"--flagfile={recipe}", *flags]
+        with open(tmp_path / "log", "w") as log:
+            done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        return done.returncode, (tmp_path / "log").read_text()
+
+    # The recipe is found: its own temperature is what is refused.
+    status, printed = run("flags/quickstart.flags", "--temperature=-1")
+    assert status == 2
+    assert printed.startswith("error: --temperature=-1")
+
+    folder = tmp_path / "run"
+    status, printed = run("quickstart", *TINY, "--train_steps=2", f"--model_dir={folder}")
+    assert status == 0, printed
+    assert "\r" not in printed
+    lines = printed.splitlines()
+    first, last = (line for line in lines if re.match(r"\d\d:\d\d:\d\d ", line))
+    assert re.fullmatch(r"[\d:]+ step 1/2 \(epoch 0.0\): NT-Xent .* took [\w. ]+", first)
+    assert re.fullmatch(r"[\d:]+ step 2/2 \(epoch 0.0\): NT-Xent .* done", last)
+    assert lines[0].startswith("digits, train: 10 classes: 0, 1, ")
+    assert lines[1].startswith("  task  ")
+    end = lines.index(f"SavedModel: {folder}/saved_model/2") + 1
+    assert [line.split()[0] for line in lines[end:]] == [
+        *("verdict", "over", "took", "curves", "next", "python", "next", "python")
+    ]
+    known = {first, last, *lines[end:], lines[end - 1]}
+    assert all(line.startswith(("  ", "digits, ")) for line in lines if line not in known)
 
 
 def test_with_the_pins_of_requirements(wheel) -> None:

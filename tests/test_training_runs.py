@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -251,29 +248,6 @@ def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path)
     assert result.keys() == {"knn", "logistic_regression/0.1", "logistic_regression/1", *settings}
     assert [result[name] for name in sorted(settings)] == [144, 0.1, 1442, 355]
     assert result["logistic_regression/1"] > result["logistic_regression/0.1"] > 0.2
-
-
-@pytest.mark.smoke
-def test_normal_run_prints_its_own_lines_only(tmp_path) -> None:
-    from tests.conftest import TINY
-
-    command = [sys.executable, "-m", "simclr_tf.run", *TINY, "--train_steps=2"]
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run(
-        [*command, f"--model_dir={tmp_path}"], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    assert "\r" not in done.stderr
-    first, last = done.stderr.splitlines()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d step 1/2 \(epoch 0.0\): NT-Xent .* took [\w. ]+", first)
-    assert re.fullmatch(r"\d\d:\d\d:\d\d step 2/2 \(epoch 0.0\): NT-Xent .* done", last)
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("digits, train: 10 classes: 0, 1, ")
-    assert lines[1].startswith("  task  ")
-    end = lines.index(f"SavedModel: {tmp_path}/saved_model/2") + 1
-    assert [line.split()[0] for line in lines[end:]] == [
-        *("verdict", "over", "took", "curves", "next", "python", "next", "python")
-    ]
 
 
 def test_show_views_draws_originals_beside_their_views(run, tmp_path) -> None:
