@@ -76,7 +76,7 @@ def _after_pretraining(run: PreparedRun) -> Iterator[tuple[str, str]]:
     split = _other_eval_split(run)
     probed = {"mode": "probe", "model_dir": folder, **labels, **split}
     yield f"measure the features{classes}", _command(probed)
-    tuned = {**_data(config), **labels, **split, "checkpoint": folder, "warmup_epochs": 0}
+    tuned = {**_data(config), **labels, **split, "checkpoint": folder}
     tuned = {"train_mode": "finetune", "mode": "train_then_eval", **tuned}
     yield f"fine-tune a classifier{classes}", _command(tuned)
 
