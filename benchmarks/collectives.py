@@ -204,7 +204,7 @@ def main() -> None:
     strategy = open_devices(config.hardware, seed=config.task.seed)
     plan = make_plan(config, train_examples=10**6, num_classes=_CLASSES, replicas=replicas)
     # Nothing is read: there is no data set.
-    run = PreparedRun(config, config, strategy, workers_of(strategy), None, plan)  # type: ignore[arg-type]
+    run = PreparedRun(config, config, strategy, workers_of(strategy), None, None, plan)  # type: ignore[arg-type]
     with strategy.scope():
         model = build_simclr(config, _CLASSES)
         compile_network(model, run)

@@ -56,7 +56,7 @@ def test_step_holds_nothing_that_a_tpu_lacks(size: int, seeded: bool, tmp_path: 
     Images of a data set of the user's own bring no seeds.
     """
     command = [*TINY, f"--image_size={size}", "--color_jitter_strength=1", "--use_blur"]
-    run = prepare(parse([*command, f"--model_dir={tmp_path}"]))
+    run = prepare(parse([*command, f"--model_dir={tmp_path}"]), None)
     with run.strategy.scope():
         model = build_simclr(run.config, run.plan.num_classes)
         compile_network(model, run)

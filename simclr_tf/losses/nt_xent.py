@@ -144,9 +144,9 @@ def _gather(views: tf.Tensor) -> tf.Tensor | None:
     """Returns [2, global pairs, dim], None where this replica holds all."""
     if context_of_many_replicas() is None:
         return None
-    # Images first, so that both views travel in one collective, which forgets their shape.
-    gathered = gather_replicas(tf.transpose(views, [1, 0, 2]))
-    return tf.transpose(tf.ensure_shape(gathered, [None, *views.shape[::2]]), [1, 0, 2])
+    # Side by side, so that both views travel in one collective, which forgets their shape.
+    first, second = tf.split(gather_replicas(tf.concat(tf.unstack(views), 1)), 2, axis=1)
+    return tf.ensure_shape(tf.stack([first, second]), [2, None, views.shape[2]])
 
 
 def _mean(per_pair: tf.Tensor) -> tf.Tensor:

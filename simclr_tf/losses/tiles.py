@@ -105,7 +105,8 @@ class _Matrix:
         # Whole, so that matrix units of few bits hold it exactly.
         self._constant = float(math.ceil(1 / temperature)) if bounded else 0.0
         self._scale = math.sqrt(temperature)
-        self._local, self._global = _size(rows), _size(columns)
+        self._local = _size(rows)
+        self._operands = [rows] if self._symmetric else [rows, columns]
         self._rows = _cut(rows / self._scale, tile, there=(1, 0), padding=(1, _MASKED))
         there, padding = (-self._constant, 1), (_MASKED, 1)
         self._columns = _cut(columns / self._scale, tile, there=there, padding=padding)
@@ -187,8 +188,11 @@ class _Matrix:
         if not self._symmetric:
             start.append(tf.zeros_like(self._columns))
         found = self._walk(add, start)
-        sizes = (self._local, self._global)
-        return [_join(part, 2, n)[..., :-2] / self._scale for part, n in zip(found, sizes)]
+        # The shape of an operand is known to more than this graph: see `benchmarks/collectives.py`.
+        return [
+            tf.reshape(_join(part, 2, _size(x))[..., :-2] / self._scale, tf.shape(x))
+            for part, x in zip(found, self._operands)
+        ]
 
     def _largest(self) -> tf.Tensor:
         """Returns each row's largest logit to each view but its own, [2, row tiles, height]."""

@@ -111,10 +111,11 @@ def test_eval_of_floats_equals_eval_of_bytes():
 def test_to_rgb(leading):
     gray = np.random.default_rng(0).integers(0, 256, (*leading, 5, 6, 1)).astype(np.uint8)
     rgb = np.concatenate([gray, 255 - gray, gray // 2], axis=-1)
+    share = gray / 255  # as alpha, over white
     for channels, expected in (
         (gray, gray.repeat(3, axis=-1)),
         (rgb, rgb),
-        (np.concatenate([rgb, gray], axis=-1), rgb),
+        (np.concatenate([rgb, gray], axis=-1), np.rint(rgb * share + 255 * (1 - share))),
     ):
         np.testing.assert_array_equal(to_rgb(tf.constant(channels)), expected)
         wide = tf.constant(channels.astype(np.uint16) * 257)

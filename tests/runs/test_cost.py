@@ -28,7 +28,7 @@ def test_the_peak_is_foreseen_from_small_batches(
 ) -> None:
     """Within a third of what a step of the whole batch then takes."""
     flags = ["--image_size=32", "--width_multiplier=0.25", "--train_batch_size=128"]
-    run = preparation.prepare(parse([*TINY, *flags]))
+    run = preparation.prepare(parse([*TINY, *flags]), None)
     with run.strategy.scope():
         model = networks.build_simclr(run.config, run.plan.num_classes)
         starting.compile_network(model, run)
