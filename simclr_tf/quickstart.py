@@ -12,6 +12,7 @@ from simclr_tf import compat
 
 FOLDER = Path("runs/quickstart")
 RECIPE = Path("flags/quickstart.flags")
+TRAINING_DIGITS = 1442
 SHARES = {"1%": "0.01", "10%": "0.1", "100%": "1"}
 
 # Run in a new process: what a user of the model writes. It knows nothing of simclr_tf.
@@ -42,11 +43,14 @@ def main() -> int:
     _say("4/6  fine-tune everything")
     _run(*pretrained, "--learning_rate=0.4", model_dir="finetune")
     _say("5/6  the same network trained from scratch, for comparison")
-    for share in SHARES:
-        # As many steps for few labels as for many, so that none is cut short.
+    for share, fraction in SHARES.items():
+        # As many steps for few labels as for many, and the same peak learning rate, though a batch
+        # is no larger than the images: so that none is cut short.
+        batch = min(128, round(float(fraction) * TRAINING_DIGITS))
         _run(
             *supervised,
             "--train_steps=200",
+            f"--learning_rate={0.2 * 128 / batch:g}",
             f"--train_split=train[:{share}]",
             model_dir=f"scratch_{share.rstrip('%')}",
         )
