@@ -326,7 +326,7 @@ GROUPS = (
                 "learning_rate",
                 0.3,
                 "Initial learning rate per batch size of 256. With momentum taken for "
-                "fine-tuning, 0.05 with sqrt scaling, or 0.1 in linear evaluation.",
+                "fine-tuning, 0.0125 with sqrt scaling, or 0.025 in linear evaluation.",
                 Range(0.0, above_low=True),
             ),
             Flag(

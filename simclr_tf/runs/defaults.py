@@ -16,11 +16,11 @@ FROM_DATA = frozenset(
 
 _RULE = frozenset(("optimizer", "learning_rate", "learning_rate_scaling"))
 
-# SimCLR, appendices B.5 and B.6: SGD with Nesterov momentum, no warm-up, no weight decay. Their
-# rates, linear in batches of 4,096, would be 0.003 for 16 images. By the square root they are 0.2
-# there, better on one draw of 50 digits (docs/recipes.md), and below the papers' at 64.
-_LINEAR_RATE, _LINEAR_EPOCHS = 0.1, 90
-_RATE = 0.05
+# SimCLR, appendices B.5 and B.6: SGD with Nesterov momentum, no warm-up, no weight decay, and rates
+# of 0.8 and, in linear evaluation, 1.6 for batches of 4,096. From there they go down with the root
+# of the batch: linearly they would be 0.003 and 0.006 for 16 images (docs/recipes.md compares).
+_RATE, _LINEAR_RATE = 0.8 / 4096**0.5, 1.6 / 4096**0.5
+_LINEAR_EPOCHS = 90
 _EPOCHS = {50_000: 60, math.inf: 30}  # below so many images; 1% and 10% of ImageNet's
 # With batches of 4,096 that is 188 steps for 1% of ImageNet's labels; fewer images than there need
 # as many steps, and an epoch of more than one.

@@ -51,7 +51,7 @@ def test_fine_tuning_fits_few_labels(examples: int, batch: int, epochs: int) -> 
     config, said = fit_to_data(parse([*FINETUNE]), examples=examples, replicas=1)
     chosen = {
         **{"train_batch_size": batch, "train_epochs": epochs, "warmup_epochs": 0.0},
-        **{"weight_decay": 0.0, "optimizer": "momentum", "learning_rate": 0.05},
+        **{"weight_decay": 0.0, "optimizer": "momentum", "learning_rate": 0.0125},
         "learning_rate_scaling": "sqrt",
     }
     assert of_data(config) == chosen
@@ -60,7 +60,7 @@ def test_fine_tuning_fits_few_labels(examples: int, batch: int, epochs: int) -> 
     assert config.optimization.train_batch_size == batch // 3 * 3
     linear = parse([*FINETUNE, "--fine_tune_after_block=4"])
     config, _ = fit_to_data(linear, examples=10**6, replicas=1)
-    assert (config.optimization.learning_rate, config.optimization.train_epochs) == (0.1, 90)
+    assert (config.optimization.learning_rate, config.optimization.train_epochs) == (0.025, 90)
 
 
 def test_what_is_given_stays() -> None:
