@@ -12,7 +12,7 @@ from simclr_tf.distribution.gather import (
     gather_replicas,
     replica_offset,
 )
-from simclr_tf.losses.tiles import row_figures
+from simclr_tf.losses.similarities import row_figures
 
 # Height and width of a tile of logits: 4 MiB, which caches hold. Smaller ones cost time.
 _TILE = 1024
@@ -46,8 +46,8 @@ def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) 
     all of them. The mean is over the local pairs: multiply the loss by
     `distribution.replica_share(local pairs)` for gradients that are summed over replicas.
 
-    Computes in float32 whatever the input. Memory: a few tiles of logits, see `losses/tiles.py`,
-    never the [local pairs, global pairs] matrices, and never a gradient of theirs.
+    Computes in float32 whatever the input. Memory: a few tiles of logits
+    (`losses/similarities.py`), never a [local pairs, global pairs] matrix nor a gradient of one.
 
     Args:
       hidden: float [2 * local pairs, dim], the projections z. The first half is view 1, the second

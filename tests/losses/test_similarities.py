@@ -7,7 +7,7 @@ import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 
 import tensorflow as tf  # isort: skip
 
-from simclr_tf.losses.tiles import row_figures
+from simclr_tf.losses.similarities import row_figures
 
 DIM = 5
 
