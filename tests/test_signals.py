@@ -59,9 +59,10 @@ def test_twice_it_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Path) -> 
     folder = tmp_path / "run"
     flags = [*TINY, "--train_steps=100000", "--checkpoint_steps=5", f"--model_dir={folder}"]
     # Long steps: the second signal comes in the one that the first waits for.
-    process = processes.start(*flags, "--train_batch_size=1024", "--width_multiplier=1")
+    long = ["--train_batch_size=1024", "--width_multiplier=1", "--image_size=16"]
+    process = processes.start(*flags, *long)
     begun = lambda: " step 1/100,000 " in process.printed()  # noqa: E731
-    printed = stop_when(process, begun, signal.SIGINT, signal.SIGINT, pause=0.5)
+    printed = stop_when(process, begun, signal.SIGINT, signal.SIGINT, pause=0.2)
     assert process.returncode == 130
     assert "saved at step" not in printed
 
