@@ -19,6 +19,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers  # noqa: E402
+
 SCRIPT = Path(__file__).with_name("contenders.py")
 # case: views to time, and what it is
 CASES = {
@@ -31,25 +34,14 @@ CASES = {
 def main() -> None:
     """Times what there is and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    home = os.path.expanduser  # the shell leaves ~ alone after =
-    add = parser.add_argument
-    add("--reference_checkout", type=home, help="a checkout of google-research/simclr")
-    add("--lightly_python", type=home, help="a Python in which lightly is installed")
+    peers.add_arguments(parser)
     parser.add_argument("--batch", type=int, default=128, help="images a batch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     args = parser.parse_args()
 
-    pythons = {"simclr_tf": sys.executable, "keras_cv": sys.executable}
-    if args.reference_checkout:
-        pythons["reference"] = sys.executable
-    else:
-        print("reference: left out, no --reference_checkout")
-    if args.lightly_python:
-        pythons["lightly"] = args.lightly_python
-    else:
-        print("lightly: left out, no --lightly_python")
-    environment = {**os.environ, "REFERENCE_CHECKOUT": args.reference_checkout or ""}
+    found, environment = peers.find(args)
+    pythons = {"simclr_tf": sys.executable, "keras_cv": sys.executable, **found}
 
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for case in args.cases:

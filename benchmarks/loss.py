@@ -24,6 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np  # noqa: E402
 
+from benchmarks import peers  # noqa: E402
+
 DIM, TEMPERATURE, TILE = 128, 0.1, 1024
 Step = Callable[[np.ndarray], float]
 """Takes float32 [2 * pairs, DIM], computes the loss and its gradient, and returns the loss."""
@@ -141,26 +143,16 @@ def _resident() -> int:
 def main() -> None:
     """Times what there is and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    home = os.path.expanduser  # the shell leaves ~ alone after =
+    peers.add_arguments(parser)
     add = parser.add_argument
-    add("--reference_checkout", type=home, help="a checkout of google-research/simclr")
-    add("--lightly_python", type=home, help="a Python in which lightly is installed")
     add("--pairs", type=int, nargs="+", default=[8192])
     add("--contender", choices=CONTENDERS, help="time this one in this process, print JSON")
     args = parser.parse_args()
     if args.contender:
         print(json.dumps(measure(args.contender, args.pairs[0])))
         return
-    pythons = {"simclr_tf": sys.executable, "products": sys.executable}
-    for name, given, python in (
-        ("reference", args.reference_checkout, sys.executable),
-        ("lightly", args.lightly_python, args.lightly_python),
-    ):
-        if given:
-            pythons[name] = python
-        else:
-            print(f"{name}: left out, it is not there")
-    environment = {**os.environ, "REFERENCE_CHECKOUT": args.reference_checkout or ""}
+    found, environment = peers.find(args)
+    pythons = {"simclr_tf": sys.executable, "products": sys.executable, **found}
     for pairs in args.pairs:
         print(f"{pairs:,} pairs")
         for name, python in pythons.items():

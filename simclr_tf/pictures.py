@@ -79,8 +79,7 @@ def to_png(image: Image.Image) -> bytes:
     with _naming_the_reason():
         if is_deep(image) and not image.mode.startswith("I"):
             raise BadPictureError("colors of 16 bits, which are read from PNG only; convert it")
-        signed = image.mode in ("I", "F") and image.format != "PPM"
-        if signed or image.mode == "F":
+        if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
             raise BadPictureError("neither 8 nor 16 bits without a sign; convert it")
         image.load()
         return write_png(_to_array(ImageOps.exif_transpose(image)))

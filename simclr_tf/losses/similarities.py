@@ -149,7 +149,7 @@ class _Matrix:
         total, weighted, _, nearest = self._walk(add, start)
         logs = self._shift + tf.math.log(total)
         log_sum_exp = tf.reduce_logsumexp(logs, 0)
-        across = tf.reshape(total[1, :half], tf.shape(weighted))
+        across = total[1, :half]
         entropy = tf.math.log(across) - weighted / across
         hits = tf.cast(nearest == self._own[:half], tf.float32)
         figures = RowFigures(

@@ -17,7 +17,12 @@ from simclr_tf.runs.defaults import FROM_DATA
 NOT_IDENTITY = frozenset(row.name for row in flag_definitions.rows() if not row.identity)
 # Of these, what evaluation takes from the run where it is not given.
 _MEASURED_BY = (
-    *("data_dir", "on_bad_image", "eval_dataset", "eval_split", "eval_batch_size", "eval_steps"),
+    "data_dir",
+    "on_bad_image",
+    "eval_dataset",
+    "eval_split",
+    "eval_batch_size",
+    "eval_steps",
 )
 # What says nothing of another data set than the run's.
 _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
