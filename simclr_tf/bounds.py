@@ -53,6 +53,24 @@ class OneOf:
         return f"one of {', '.join(map(str, self.values))}"
 
 
+@dataclasses.dataclass(frozen=True)
+class RangeOr:
+    """A range of whole numbers, or a word that leaves the choice."""
+
+    range: Range
+    word: str
+
+    def allows(self, value: Any) -> bool:
+        return value == self.word if isinstance(value, str) else self.range.allows(value)
+
+    def parse(self, text: str) -> int | str:
+        """Raises ValueError where it is neither the word nor a whole number."""
+        return text if text == self.word else int(text)
+
+    def __str__(self) -> str:
+        return f"{self.range}, or {self.word}"
+
+
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.
 COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
 OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))

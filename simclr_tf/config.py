@@ -83,6 +83,7 @@ class Optimization:
     """How long, in which batches and by which rule weights are trained."""
 
     train_batch_size: int
+    micro_batch_size: int | str
     train_epochs: int
     train_steps: int
     optimizer: str

@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from simclr_tf import architecture, bounds
-from simclr_tf.bounds import Bound, OneOf, Range
+from simclr_tf.bounds import Bound, OneOf, Range, RangeOr
 from simclr_tf.paths import PathIn
 from simclr_tf.pixel_rule import Color
 
@@ -83,8 +83,28 @@ def define(values: flags.FlagValues) -> None:
             choices = list(row.bound.values)
             flags.DEFINE_enum(row.name, row.default, choices, row.text, flag_values=values)
             continue
+        if isinstance(row.bound, RangeOr):
+            flags.DEFINE(_NumberOr(row.bound), row.name, row.default, row.text, values)
+            continue
         default = list(map(str, row.default)) if isinstance(row.default, tuple) else row.default
         kinds[type(row.default)](row.name, default, row.text, flag_values=values)
+
+
+class _NumberOr(flags.ArgumentParser[int | str]):
+    """Reads a whole number, or the one word that may stand in its place."""
+
+    def __init__(self, bound: RangeOr) -> None:
+        super().__init__()
+        self._bound = bound
+
+    def parse(self, argument: int | str) -> int | str:
+        try:
+            return self._bound.parse(argument) if isinstance(argument, str) else argument
+        except ValueError:
+            raise ValueError(f"must be {self._bound}") from None
+
+    def flag_type(self) -> str:
+        return "int"
 
 
 def _architecture(name: str, default: Any, text: str) -> Flag:
@@ -242,7 +262,8 @@ GROUPS = (
                 "augment_on",
                 "auto",
                 "Where views are made: in the input pipeline, or in the training step, to which "
-                "the host then ships bytes. auto: on the device where that is an accelerator.",
+                "the host then ships bytes. auto: in the step on accelerators and with "
+                "micro_batch_size, else in the pipeline.",
                 OneOf(("auto", "host", "device")),
                 identity=False,
             ),
@@ -305,6 +326,15 @@ GROUPS = (
                 "Images per step, over all replicas; at most as many as there are. If not given, "
                 "fine-tuning a --checkpoint takes an eighth of the images, 16 to 64.",
                 _BATCH,
+            ),
+            Flag(
+                "micro_batch_size",
+                0,
+                "Pre-training: pairs, over all replicas, that are encoded at a time, a divisor of "
+                "train_batch_size; 0: all. The loss is that of the whole batch and its gradient "
+                "exact, at the price of encoding twice; but batch normalization sees these pairs "
+                "alone, which makes another run. auto: as many as fit, all if they do.",
+                RangeOr(Range(0, 1_000_000), "auto"),
             ),
             Flag(
                 "train_epochs",

@@ -70,6 +70,13 @@ def _check_task(config: Config) -> None:
     for name in ("allow_partial_checkpoint", "trust_checkpoint"):
         if getattr(task, name) and not task.checkpoint:
             raise SettingError(name, None, "does nothing without `checkpoint`", "add it")
+    if config.optimization.micro_batch_size and not task.pretraining and task.mode in _TRAINING:
+        raise SettingError(
+            "micro_batch_size",
+            config.optimization.micro_batch_size,
+            "is for pre-training, whose loss compares all of a batch",
+            "remove it, or give a smaller `train_batch_size`",
+        )
     if "step" in config.given and task.mode != "show_views":
         raise SettingError(
             "step", config.evaluation.step, "does nothing without `mode=show_views`", "add it"

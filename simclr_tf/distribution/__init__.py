@@ -2,10 +2,13 @@
 
 from simclr_tf.distribution.gather import (
     gather_replicas,
+    global_maximum,
+    num_replicas,
     replica_offset,
     replica_share,
     sum_scalars,
 )
+from simclr_tf.distribution.loops import repeat
 from simclr_tf.distribution.moments import merge_moments
 from simclr_tf.distribution.strategy import choose_strategy
 from simclr_tf.distribution.workers import (
@@ -19,8 +22,11 @@ __all__ = [
     "Workers",
     "choose_strategy",
     "gather_replicas",
+    "global_maximum",
     "merge_moments",
     "noticing_lost_workers",
+    "num_replicas",
+    "repeat",
     "replica_offset",
     "replica_share",
     "sum_over_workers",

@@ -85,6 +85,17 @@ def sum_scalars(values: Any) -> Any:
     return tf.nest.pack_sequence_as(values, tf.unstack(packed))
 
 
+def num_replicas() -> int:
+    """Returns how many replicas share a batch."""
+    context = context_of_many_replicas()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def global_maximum(size: tf.Tensor) -> tf.Tensor:
+    """Returns the largest of all replicas' int32 scalars."""
+    return tf.reduce_max(_gather_sizes(size))
+
+
 def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
     """Returns int32 [replicas], or [replicas, n] of several numbers."""
     return gather_replicas(tf.cast(local_size, tf.int32)[tf.newaxis])

@@ -26,6 +26,7 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
         views=training_views(config),
         temperature=config.loss.temperature,
         hidden_norm=config.loss.hidden_norm,
+        micro_batch_size=_pairs_at_a_time(config),
         **_decay(config),
     )
 
@@ -42,6 +43,12 @@ def build_classifier(config: Config, num_classes: int) -> Classifier:
         projection_selector=asked.ft_proj_selector,
         **_decay(config),
     )
+
+
+def _pairs_at_a_time(config: Config) -> int:
+    """Returns `micro_batch_size`, 0 where that is all of the batch or is to be found."""
+    asked = config.optimization.micro_batch_size
+    return asked if isinstance(asked, int) and asked < config.optimization.train_batch_size else 0
 
 
 def training_views(config: Config) -> Views:

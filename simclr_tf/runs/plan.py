@@ -55,6 +55,7 @@ def make_plan(
     length, files = config.optimization, config.files
     batch = length.train_batch_size
     check_divisible("train_batch_size", batch, replicas)
+    _check_parts(length.micro_batch_size, batch, replicas)
     if config.task.mode == "train_then_eval":
         check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
     steps = total_steps(length.train_steps, length.train_epochs, train_examples, batch)
@@ -104,6 +105,19 @@ def check_divisible(field: str, batch: int, replicas: int) -> None:
             f"cannot be divided among {replicas} replicas",
             f"give a multiple of {replicas}",
         )
+
+
+def _check_parts(micro_batch_size: int | str, batch: int, replicas: int) -> None:
+    """Raises SettingError where parts would not be alike, on each number of replicas."""
+    if not isinstance(micro_batch_size, int) or not 0 < micro_batch_size < batch:
+        return
+    if batch % micro_batch_size:
+        sizes = range(micro_batch_size, 0, -1)
+        fitting = [size for size in sizes if batch % size == 0 and size % replicas == 0]
+        remedy = f"give {fitting[0]:,}" if fitting else "give another `train_batch_size`"
+        reason = f"does not divide the batch of {batch:,}"
+        raise SettingError("micro_batch_size", micro_batch_size, reason, remedy)
+    check_divisible("micro_batch_size", micro_batch_size, replicas)
 
 
 def scaled_learning_rate(base: float, scaling: str, batch_size: int) -> float:

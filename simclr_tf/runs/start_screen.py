@@ -32,7 +32,7 @@ def describe(
         ("parameters", ", ".join(f"{part} {count:,}" for part, count in parameters.items())),
         (
             "length",
-            f"{steps:,} steps of {batch:,} images = {epochs:.1f} epochs; "
+            f"{steps:,} steps of {batch:,} images{_in_parts(config)} = {epochs:.1f} epochs; "
             f"warm-up {plan.warmup_steps:,} steps",
         ),
         (
@@ -58,6 +58,11 @@ def describe(
         ("results", config.task.model_dir),
     ]
     return "\n".join(f"  {name:<11}{text}" for name, text in rows)
+
+
+def _in_parts(config: Config) -> str:
+    batch, micro = config.optimization.train_batch_size, config.optimization.micro_batch_size
+    return f" ({micro:,} encoded at a time)" if isinstance(micro, int) and 0 < micro < batch else ""
 
 
 def _task(config: Config, num_classes: int | None) -> str:

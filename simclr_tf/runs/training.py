@@ -193,4 +193,6 @@ def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:
 
 def _augments_on_device(run: PreparedRun) -> bool:
     place = run.config.augmentation.augment_on
-    return run.device_type != "CPU" if place == "auto" else place == "device"
+    # Of a batch that is cut into parts the step holds bytes, and of one part only floats.
+    apart = run.device_type != "CPU" or run.config.optimization.micro_batch_size != 0
+    return apart if place == "auto" else place == "device"

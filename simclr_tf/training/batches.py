@@ -63,27 +63,34 @@ def labels_of(batch: Batch) -> tf.Tensor:
     return batch["label"]
 
 
-def make_views(views: Views | None, batch: Batch, *, step: tf.Tensor, seed: int) -> tf.Tensor:
+def with_seeds(views: Views | None, batch: Batch, *, step: tf.Tensor, seed: int) -> Batch:
+    """Returns a batch whose views follow from each row alone, whatever rows are beside it.
+
+    Args:
+      views: make them; None where `batch` holds them.
+      batch: from `as_dictionary`.
+      step: steps taken before. With `seed`, it decides on the views of images without seeds.
+      seed: see `step`.
+    """
+    if "images" not in batch or "seeds" in batch:
+        return batch
+    images = batch["images"]
+    _check_range(images, _given(views).value_range)
+    size = images.shape[0] or tf.shape(images)[0]
+    return {**batch, "seeds": seeds_of_step(seed, step, size)}
+
+
+def make_views(views: Views | None, batch: Batch) -> tf.Tensor:
     """Makes the views of a batch, or what is left to do of them.
 
     Args:
       views: makes them; None where `batch` holds them.
-      batch: from `as_dictionary`.
-      step: steps taken before. With `seed`, it decides on the views of images without seeds.
-      seed: see `step`.
+      batch: from `with_seeds`.
 
     Returns:
       float32 [batch, views, h, w, 3] in [0, 1], without the second axis where there is one view.
     """
-    if "views" in batch:
-        return batch["views"]
-    views = _given(views)
-    if "images" in batch and "seeds" not in batch:
-        images = batch["images"]
-        _check_range(images, views.value_range)
-        size = images.shape[0] or tf.shape(images)[0]
-        batch = {**batch, "seeds": seeds_of_step(seed, step, size)}
-    return views.finish(batch)
+    return batch["views"] if "views" in batch else _given(views).finish(batch)
 
 
 def prepare(views: Views | None, images: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from simclr_tf.architecture import FREEZE_AFTER, Architecture
 from simclr_tf.bounds import check_argument
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
-from simclr_tf.training.batches import as_dictionary, labels_of, make_views
+from simclr_tf.training.batches import as_dictionary, labels_of, make_views, with_seeds
 from simclr_tf.training.measures import share_labeled, supervised
 from simclr_tf.training.network import Network
 
@@ -93,7 +93,8 @@ class Classifier(Network):
         batch = as_dictionary(batch)
         labels = labels_of(batch)
         known, part, factor = share_labeled(labels)
-        images = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
+        batch = with_seeds(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
+        images = make_views(self.views, batch)
         with tf.GradientTape() as tape:
             features = encoders.endpoints(self.encoder, images, training=True)["final_avg_pool"]
             hidden = self.projection_head(features, training=True)
@@ -102,9 +103,11 @@ class Classifier(Network):
             decay = self.penalty()
             loss = classification["supervised_loss"] * factor + decay
             share = loss * part
+        scale = self.loss_scale
+        gradients = tape.gradient(share, self.trainable_variables, output_gradients=scale)
         values = {"total_loss": loss, "weight_decay": decay}
         size = tf.shape(labels)[0]
-        return self.end_step(before, tape, share, (values, size), (classification, known))
+        return self.end_step(before, gradients, (values, size), (classification, known))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

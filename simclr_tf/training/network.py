@@ -86,7 +86,8 @@ class Network(Stepping):
         size = 32  # of a ResNet no variable depends on the images' size, and these are soon done
         if views is not None and not isinstance(self.encoder, ResNet):
             size = views.image_size
-        self(tf.zeros([1, size, size, 3]), training=False)
+        outputs = self(tf.zeros([1, size, size, 3]), training=False)
+        self.projection_dim = outputs["proj_head_output"].shape[-1]
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
         """Returns the encoder's endpoints, `proj_head_input`, `proj_head_output`, `logits_sup`.

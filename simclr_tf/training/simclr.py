@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from simclr_tf.architecture import Architecture
-from simclr_tf.bounds import TEMPERATURE, check_argument
+from simclr_tf.bounds import TEMPERATURE, Range, check_argument
 from simclr_tf.distribution import replica_share
 from simclr_tf.losses import NTXentOutput, nt_xent
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
-from simclr_tf.training.batches import as_dictionary, labels_of, make_views
+from simclr_tf.training.batches import Batch, as_dictionary, labels_of, make_views, with_seeds
+from simclr_tf.training.gradient_caching import GradientCache, Gradients
 from simclr_tf.training.measures import record, share_labeled, supervised
 from simclr_tf.training.network import Network
 
@@ -41,6 +42,9 @@ class SimCLR(Network):
         features and never changes the encoder. Images with the label -1 have none.
       temperature: of NT-Xent.
       hidden_norm: whether projections are normalized to unit length.
+      micro_batch_size: pairs, over all replicas, that are encoded at a time; 0 for all. The loss is
+        that of the whole batch and its gradient exact, at the price of encoding twice, but batch
+        normalization sees a part; see `GradientCache`.
     """
 
     def __init__(
@@ -52,11 +56,13 @@ class SimCLR(Network):
         views: Views | None = None,
         temperature: float = 0.1,
         hidden_norm: bool = True,
+        micro_batch_size: int = 0,
         weight_decay: float = 0.0,
         decay_in_optimizer: bool = False,
         seed: int = 0,
     ) -> None:
         check_argument("temperature", temperature, TEMPERATURE)
+        check_argument("micro_batch_size", micro_batch_size, Range(0), whole=True)
         super().__init__(
             encoder,
             projection_head,
@@ -68,6 +74,8 @@ class SimCLR(Network):
         )
         self.temperature = temperature
         self.hidden_norm = hidden_norm
+        self.micro_batch_size = micro_batch_size
+        self._cache = GradientCache(self, micro_batch_size) if micro_batch_size else None
         names = ["total_loss", "weight_decay", *_CONTRAST]
         if self.supervised_head is not None:
             names += ["supervised_loss", "supervised_acc"]
@@ -87,29 +95,42 @@ class SimCLR(Network):
         """
         before = self.begin_step()
         batch = as_dictionary(batch)
-        views = make_views(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
-        size = tf.shape(views)[0]
-        images = tf.concat([views[:, 0], views[:, 1]], axis=0)
-        values: dict[str, tf.Tensor] = {}
-        probe: dict[str, tf.Tensor] = {}
+        batch = with_seeds(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
+        size = tf.shape(batch.get("views", batch.get("seeds")))[0]
         if self.supervised_head is None:
-            known, part = 0, replica_share(size)
+            known, part, factor = tf.constant(0), replica_share(size), tf.constant(0.0)
         else:
-            labels = labels_of(batch)
-            known, part, factor = share_labeled(labels)
+            known, part, factor = share_labeled(labels_of(batch))
+        # What losses of this replica are multiplied by for their gradients.
+        share = part if self.loss_scale is None else part * self.loss_scale
+        if self._cache is not None:
+            of_label = tf.math.divide_no_nan(share * factor, tf.cast(2 * known, tf.float32))
+            step = self._cache.gradients(batch, share=share, of_label=of_label)
+        else:
+            step = self._gradients(batch, share=share, factor=factor)
+        values = dict(zip(_CONTRAST, step.contrast))
+        values["weight_decay"] = step.penalty
+        values["total_loss"] = step.contrast.loss + step.penalty
+        if step.probe:
+            values["total_loss"] += step.probe["supervised_loss"] * factor
+        return self.end_step(before, step.by_variable, (values, size), (step.probe, known))
+
+    def _gradients(self, batch: Batch, *, share: tf.Tensor, factor: tf.Tensor) -> Gradients:
+        """Returns what `GradientCache.gradients` returns, of a batch that fits."""
+        views = make_views(self.views, batch)
+        images = tf.concat([views[:, 0], views[:, 1]], axis=0)
+        probe: dict[str, tf.Tensor] = {}
         with tf.GradientTape() as tape:
-            hidden = self._project(images, training=True)
-            contrast = self._contrast(hidden[-1])
-            values.update(zip(_CONTRAST, contrast))
-            values["weight_decay"] = self.penalty()
-            loss = contrast.loss + values["weight_decay"]
+            hidden = self.project(images, training=True)
+            contrast = self.contrast(hidden[-1])
+            penalty = self.penalty()
+            loss = contrast.loss + penalty
             if self.supervised_head is not None:
                 logits = self.supervised_head(tf.stop_gradient(hidden[0]))
-                probe = supervised(tf.tile(labels, [2]), logits)
+                probe = supervised(tf.tile(batch["label"], [2]), logits)
                 loss += probe["supervised_loss"] * factor
-            share = loss * part
-        values["total_loss"] = loss
-        return self.end_step(before, tape, share, (values, size), (probe, known))
+        gradients = tape.gradient(loss, self.trainable_variables, output_gradients=share)
+        return Gradients(gradients, contrast, penalty, probe)
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Any) -> dict[str, tf.Tensor]:
@@ -123,9 +144,10 @@ class SimCLR(Network):
             return super().test_step(batch)
         # A replica reads its own count, which is that of all.
         step = tf.cast(self._test_steps.total, tf.int64)
-        views = make_views(self.views, batch, step=step, seed=_EVALUATION_SEED)
+        batch = with_seeds(self.views, batch, step=step, seed=_EVALUATION_SEED)
+        views = make_views(self.views, batch)
         images = tf.concat([views[:, 0], views[:, 1]], axis=0)
-        contrast = self._contrast(self._project(images, training=False)[-1])
+        contrast = self.contrast(self.project(images, training=False)[-1])
         self._test_steps.update_state(1.0)
         values = dict(zip(_CONTRAST, contrast))
         results = record(self.test_metrics, (values, tf.shape(views)[0]))
@@ -133,15 +155,17 @@ class SimCLR(Network):
             results.update(super().test_step(batch))
         return results
 
-    def _project(self, images: tf.Tensor, *, training: bool) -> list[tf.Tensor]:
+    def project(self, images: tf.Tensor, *, training: bool) -> list[tf.Tensor]:
         """Returns what the projection head does: the features first, the projection last."""
         features = encoders.endpoints(self.encoder, images, training=training)["final_avg_pool"]
         return self.projection_head(features, training=training)
 
-    def _contrast(self, projections: tf.Tensor) -> NTXentOutput:
+    def contrast(self, projections: tf.Tensor) -> NTXentOutput:
+        """Returns the figures of views 1, and of views 2 after them, [2 * pairs, dim]."""
         return nt_xent(projections, temperature=self.temperature, hidden_norm=self.hidden_norm)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["projection_selector"]
-        return {**config, "temperature": self.temperature, "hidden_norm": self.hidden_norm}
+        own = ("temperature", "hidden_norm", "micro_batch_size")
+        return {**config, **{name: getattr(self, name) for name in own}}

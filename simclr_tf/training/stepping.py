@@ -114,29 +114,33 @@ class Stepping(tf.keras.Model):
         """Returns what `end_step` needs. Call it before a step changes any variable."""
         return [] if self._guard is None else self._guard.remember()
 
+    @property
+    def loss_scale(self) -> tf.Tensor | None:
+        """What losses are multiplied by for their gradients, None for 1.
+
+        Small gradients would be zero in float16. `end_step` divides by it again.
+        """
+        if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+            return self.optimizer.get_scaled_loss(tf.ones([]))
+        return None
+
     def end_step(
         self,
         before: list[tf.Tensor],
-        tape: tf.GradientTape,
-        share: tf.Tensor,
+        gradients: list[tf.Tensor | None],
         *measured: tuple[dict[str, tf.Tensor], tf.Tensor],
     ) -> dict[str, tf.Tensor]:
         """Takes one optimizer step, and returns what the step returns.
 
         Args:
           before: from `begin_step`.
-          tape: recorded the loss.
-          share: this replica's share of it, `loss * replica_share(batch)`, since Keras sums
-            gradients over replicas.
+          gradients: by `trainable_variables`, of this replica's share of the loss, `loss *
+            replica_share(batch)`, since Keras sums gradients over replicas; times `loss_scale`.
           *measured: values of `train_metrics`, the `total_loss` among the first, and over how many
             images of this replica they are means.
         """
-        variables, optimizer, scale = self.trainable_variables, self.optimizer, None
-        if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
-            # Small gradients would be zero in float16. This is the scale itself.
-            scale = optimizer.get_scaled_loss(tf.ones([]))
-        gradients = tape.gradient(share, variables, output_gradients=scale)
-        if scale is not None:
+        variables, optimizer = self.trainable_variables, self.optimizer
+        if self.loss_scale is not None:
             gradients = optimizer.get_unscaled_gradients(gradients)
         optimizer.apply_gradients(zip(gradients, variables))
         counts, more = None, dict[str, tf.Tensor]()
