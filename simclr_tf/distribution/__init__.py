@@ -2,7 +2,7 @@
 
 from simclr_tf.distribution.gather import (
     gather_replicas,
-    global_maximum,
+    gather_sizes,
     num_replicas,
     replica_offset,
     replica_share,
@@ -22,7 +22,7 @@ __all__ = [
     "Workers",
     "choose_strategy",
     "gather_replicas",
-    "global_maximum",
+    "gather_sizes",
     "merge_moments",
     "noticing_lost_workers",
     "num_replicas",

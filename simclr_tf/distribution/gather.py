@@ -43,7 +43,7 @@ def replica_offset(local_size: int | tf.Tensor) -> tf.Tensor:
     context = context_of_many_replicas()
     if context is None:
         return tf.zeros([], tf.int32)
-    sizes = _gather_sizes(local_size)
+    sizes = gather_sizes(local_size)
     # A mask, because a slice up to the replica id would have no static shape for XLA.
     replica_id = tf.cast(context.replica_id_in_sync_group, tf.int32)
     earlier = tf.range(context.num_replicas_in_sync) < replica_id
@@ -65,7 +65,7 @@ def replica_share(local_size: int | tf.Tensor) -> tf.Tensor:
     local = tf.cast(local_size, tf.float32)
     if context_of_many_replicas() is None:
         return tf.math.divide_no_nan(local, local)
-    everywhere = tf.reduce_sum(_gather_sizes(local_size), axis=0)
+    everywhere = tf.reduce_sum(gather_sizes(local_size), axis=0)
     return tf.math.divide_no_nan(local, tf.cast(everywhere, tf.float32))
 
 
@@ -91,13 +91,8 @@ def num_replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def global_maximum(size: tf.Tensor) -> tf.Tensor:
-    """Returns the largest of all replicas' int32 scalars."""
-    return tf.reduce_max(_gather_sizes(size))
-
-
-def _gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
-    """Returns int32 [replicas], or [replicas, n] of several numbers."""
+def gather_sizes(local_size: int | tf.Tensor) -> tf.Tensor:
+    """Returns every replica's number, int32 [replicas], or [replicas, n] of several numbers."""
     return gather_replicas(tf.cast(local_size, tf.int32)[tf.newaxis])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
-from simclr_tf.distribution import global_maximum, num_replicas, repeat
+from simclr_tf.distribution import gather_sizes, num_replicas, repeat
 from simclr_tf.losses import NTXentOutput
 from simclr_tf.training.batches import Batch, make_views
 from simclr_tf.training.measures import labeled, supervised
@@ -175,8 +175,10 @@ class GradientCache:
         size, replicas = _size(batch), num_replicas()
         if isinstance(size, int):
             return size, max(1, -(-size * replicas // self._micro_batch_size))
-        most = global_maximum(size) * replicas
-        return size, tf.maximum(1, -(-most // self._micro_batch_size))
+        sizes = gather_sizes(size)
+        count = -(-tf.reduce_max(sizes) * replicas // self._micro_batch_size)
+        # No part is empty, but where a replica is: convolutions of nothing fail on CPUs.
+        return size, tf.maximum(1, tf.minimum(count, tf.reduce_min(sizes)))
 
     def _or_zeros(self, gradients: list[tf.Tensor | None]) -> Tensors:
         """Returns gradients that add up, and notes of which variables there are any."""
@@ -198,7 +200,8 @@ def _rows(part: int | tf.Tensor, size: int | tf.Tensor, count: int | tf.Tensor) 
     if isinstance(size, int) and isinstance(count, int) and size % count == 0:
         return part + count * tf.range(size // count)
     # Of no part the shape may be known, for a loop begins with one and goes on with another.
-    return tf.compat.v1.placeholder_with_default(tf.range(part, size, count), [None])
+    rows = tf.range(part, size, count)
+    return tf.compat.v1.placeholder_with_default(rows, [None])
 
 
 def _assign(variables: list[tf.Variable], values: Tensors) -> None:

@@ -16,8 +16,12 @@ from tests.documentation import ROOT
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, dict]:
+    return train_on(2)
+
+
+def train_on(replicas: int) -> dict[str, dict]:
     child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas_simclr.py"))],
+        [sys.executable, str(Path(__file__).with_name("two_replicas_simclr.py")), str(replicas)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -28,9 +32,21 @@ def report() -> dict[str, dict]:
     return json.loads(child.stdout.splitlines()[-1])
 
 
-def test_training_equals_one_device(report) -> None:
-    one, two = report["one"], report["two"]
+@pytest.mark.parametrize("names", [("one", "two"), ("whole", "parts")])
+def test_training_equals_one_device(report, names: tuple[str, str]) -> None:
+    """Also where two replicas encode a batch in parts, and one device all at once."""
+    one, two = (report[name] for name in names)
     assert (one["replicas"], two["replicas"]) == (1, 2)
+    check_same(one, two)
+
+
+def test_four_replicas_encode_in_parts_what_one_does_at_once() -> None:
+    report = train_on(4)
+    assert report["parts"]["replicas"] == 4
+    check_same(report["whole"], report["parts"])
+
+
+def check_same(one: dict, two: dict) -> None:
     assert one["excluded"] == two["excluded"] != []
     assert one["history"].keys() == two["history"].keys()
     for name, values in one["history"].items():

@@ -1,10 +1,11 @@
 """Run by test_two_replicas_simclr.py in a process of its own: a process gets one MirroredStrategy.
 
-Prints one JSON object: what two logical CPUs come to that train and evaluate on images of a user's
-own, beside one device.
+Prints one JSON object: what two logical CPUs, or as many as the argument says, come to that train
+and evaluate on images of a user's own, beside one device.
 """
 
 import json
+import sys
 
 import numpy as np
 
@@ -23,29 +24,45 @@ LABELS = rng.integers(0, 4, 17)
 LABELS[[0, 1, 8, 15, 16]] = -1  # without a label: 2 of one replica's 3, 1, and all of the last 2
 
 
-def make() -> SimCLR:
-    """Wraps an encoder of a user's own."""
+def make(micro_batch_size: int = 0, *, normalized: bool = True) -> SimCLR:
+    """Wraps an encoder of a user's own, whose batch normalization learns unless told otherwise."""
     layers = tf.keras.layers
     encoder = tf.keras.Sequential(
         [
             layers.Conv2D(8, 3, strides=2, use_bias=False),
-            layers.BatchNormalization(synchronized=True),
+            layers.BatchNormalization(synchronized=True, trainable=normalized),
             layers.ReLU(),
             layers.Conv2D(16, 3, use_bias=False),
         ]
     )
     head = ProjectionHead(num_layers=2, out_dim=8)
     views = SimCLRViews(16, color_jitter_strength=0, use_blur=False)
-    return SimCLR(encoder, head, SupervisedHead(4), views=views, temperature=0.5)
+    for layer in head.layers:
+        layer.norm.trainable = normalized
+    return SimCLR(
+        encoder,
+        head,
+        SupervisedHead(4),
+        views=views,
+        temperature=0.5,
+        micro_batch_size=micro_batch_size,
+    )
 
 
-def run(strategy: tf.distribute.Strategy) -> dict[str, object]:
+def run(
+    strategy: tf.distribute.Strategy,
+    micro_batch_size: int = 0,
+    *,
+    normalized: bool = True,
+    count: int = 17,
+    batch: int = 6,
+) -> dict[str, object]:
     tf.keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = make()
+        model = make(micro_batch_size, normalized=normalized)
         model.compile(LARS(0.5, weight_decay=1e-3))
     start = model.encoder.get_weights()[0]
-    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(6)
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES[:count], LABELS[:count])).batch(batch)
     history = model.fit(dataset, epochs=2, verbose=0).history
     return {
         "replicas": strategy.num_replicas_in_sync,
@@ -82,12 +99,20 @@ def skip(strategy: tf.distribute.Strategy) -> dict[str, object]:
 
 
 def main() -> None:
+    count = int(sys.argv[1])
     tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
     )
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    one, two = run(tf.distribute.get_strategy()), run(strategy)
-    print(json.dumps({"one": one, "two": two, "skipping": skip(strategy)}))
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(count)])
+    report = {}
+    if count == 2:
+        report["one"], report["two"] = run(tf.distribute.get_strategy()), run(strategy)
+        report["skipping"] = skip(strategy)
+    # A batch of 8 and one of 7, whose parts differ in size.
+    uneven = {"normalized": False, "count": 15, "batch": 8}
+    report["whole"] = run(tf.distribute.get_strategy(), **uneven)
+    report["parts"] = run(strategy, 4, **uneven)
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
