@@ -8,7 +8,8 @@ import tensorflow as tf
 from simclr_tf import compat, stateless
 from simclr_tf.augmentation import base
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
-from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop, crop_and_resize
+from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
+from simclr_tf.augmentation.resampling import crop_and_resize
 from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
 
 
