@@ -120,6 +120,17 @@ class Views:
             return self.from_crops(batch["crops"], batch["seeds"])
         return self(batch["images"], batch["seeds"])
 
+    def finish_few(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Does what `finish` does, to be called eagerly on a few images: nothing is compiled."""
+        if "views" in batch:
+            return tf.convert_to_tensor(batch["views"])
+        seeds = tf.convert_to_tensor(batch["seeds"])
+        if "crops" in batch:
+            flat = tf.reshape(batch["crops"], [-1, self.image_size, self.image_size, 3])
+            views = self._continue_crops(tf.cast(flat, tf.float32), self._seeds(seeds))
+            return tf.reshape(views, [-1, *self._shape])
+        return self._make_batch(tf.convert_to_tensor(batch["images"]), seeds)
+
     def parameters(
         self, seed: tf.Tensor, height: int, width: int
     ) -> list[dict[str, dict[str, np.ndarray]]]:

@@ -15,6 +15,9 @@ SPLIT = "train[:300]"
 class Keep:
     """A transform that keeps the images."""
 
+    def in_batches(self, height: int, width: int) -> bool:
+        return True
+
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": images}
 
