@@ -1,10 +1,11 @@
-"""What input_pipeline.py times: each contender makes SimCLR's two views of pictures in memory.
+"""What input_pipeline.py times: each contender makes SimCLR's two views of pictures.
 
 Run in a process of its own, one contender and one case at a time:
 
-    python benchmarks/contenders.py simclr_tf 224 BATCH COUNT
+    python benchmarks/contenders.py simclr_tf folder BATCH COUNT FOLDER
 
-Prints one line of JSON: views/s, peak memory of the process in GiB, versions.
+Prints one line of JSON: views/s, milliseconds of a core a view, peak memory of the process in GiB,
+versions.
 """
 
 from __future__ import annotations
@@ -23,68 +24,95 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # for all of them alike
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np  # noqa: E402
 
-PICTURES = 64
+# case -> the subfolder of FOLDER that it reads; others make random pictures in memory.
+FOLDERS = {"folder": "web", "crops": "web", "tfds": "tfds", "phone": "phone", "turned": "turned"}
 
 
 def make_pictures(case: str) -> list[np.ndarray]:
-    """Smooth random pictures, so that coding them as JPEG costs what a photograph's does."""
-    height, width = (32, 32) if case == "32" else (375, 500)
-    rng = np.random.default_rng(0)
-    coarse = rng.random((PICTURES, height // 16 + 2, width // 16 + 2, 3))
-    rows, columns = (
-        np.linspace(0, n - 1.001, m) for n, m in zip(coarse.shape[1:3], (height, width))
-    )
-    up, left = rows.astype(int), columns.astype(int)
-    y, x = (rows - up)[:, None, None], (columns - left)[:, None]
-    upper = coarse[:, up][:, :, left] * (1 - x) + coarse[:, up][:, :, left + 1] * x
-    lower = coarse[:, up + 1][:, :, left] * (1 - x) + coarse[:, up + 1][:, :, left + 1] * x
-    return list((255 * (upper * (1 - y) + lower * y)).astype(np.uint8))
+    """Random pictures: from bytes in memory, all cost the same."""
+    count, shape = (4096, (32, 32, 3)) if case == "32" else (64, (375, 500, 3))
+    return list(np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8))
 
 
-def _source(case: str):
+def _files(case: str, folder: str) -> list[str]:
+    return [str(path) for path in sorted((Path(folder) / FOLDERS[case]).iterdir())]
+
+
+def _source(case: str, folder: str):
+    """Pictures in memory, or the contents of files."""
     import tensorflow as tf
 
-    pictures = make_pictures(case)
-    if case == "224-jpeg":
-        pictures = [tf.io.encode_jpeg(picture, quality=90).numpy() for picture in pictures]
-    return tf.data.Dataset.from_tensor_slices(pictures).repeat()
+    if case not in FOLDERS:
+        return tf.data.Dataset.from_tensor_slices(make_pictures(case)).repeat()
+    files = tf.data.Dataset.from_tensor_slices(_files(case, folder)).shuffle(1000).repeat()
+    return files.map(tf.io.read_file, tf.data.AUTOTUNE)
 
 
-def simclr_tf(case: str, batch: int) -> Iterator:
-    """This project."""
+def simclr_tf(case: str, batch: int, folder: str) -> Iterator:
+    """This project: the pipeline that a training run reads, whole."""
     from simclr_tf import compat, data
 
     compat.import_tensorflow()
     import tensorflow as tf
 
-    from simclr_tf.augmentation import SimCLRViews
-    from simclr_tf.data.reading import finish
+    from simclr_tf.augmentation import SimCLRViews, ViewPipeline
 
     small = case == "32"
     views = SimCLRViews(
         32 if small else 224, color_jitter_strength=0.5 if small else 1.0, use_blur=not small
     )
-
-    def seeds(size):
-        positions = tf.data.Dataset.range(tf.int64.max).batch(size).batch(1024 // size + 1)
-        return positions.map(lambda here: data.position_seeds(0, here)).unbatch()
-
-    @tf.autograph.experimental.do_not_convert
-    def of_one(image, seed):
-        if case == "224-jpeg":
-            image = tf.io.decode_jpeg(image, channels=3)
-        return views.of_one(image, seed)
-
-    if small:
-        batches = tf.data.Dataset.zip((_source(case).batch(batch), seeds(batch)))
-        pairs = batches.map(tf.autograph.experimental.do_not_convert(views), tf.data.AUTOTUNE)
+    split = "train"
+    if case == "tfds":
+        dataset = data.load("photographs", data_dir=Path(folder) / FOLDERS[case])
+    elif case in FOLDERS:
+        dataset, split = data.load(f"folder:{Path(folder) / FOLDERS[case]}"), "all"
     else:
-        pictures = tf.data.Dataset.zip((_source(case), seeds(1024).unbatch()))
-        pairs = pictures.map(of_one, tf.data.AUTOTUNE).batch(batch)
-    return iter(finish(pairs))
+        dataset = _in_memory(make_pictures(case))
+    input_fn = data.train_input_fn(
+        dataset,
+        split=split,
+        global_batch_size=batch,
+        transform=ViewPipeline(views, on_device=case == "crops"),
+        cache=False,
+        seed=0,
+    )
+    return iter(input_fn(tf.distribute.InputContext()))
 
 
-def reference(case: str, batch: int) -> Iterator:
+def _in_memory(pictures: list[np.ndarray]):
+    import tensorflow as tf
+
+    from simclr_tf.data import ImageDataset
+
+    class InMemory(ImageDataset):
+        """Pictures of one size."""
+
+        name = "in memory"
+        image_shape = pictures[0].shape
+        class_names = None
+        splits = {"train": len(pictures)}
+
+        def num_examples(self, split):
+            return self.splits[split]
+
+        def read(self, split, *, shard, by_file, file_seed):
+            contents = [picture.tobytes() for picture in pictures]
+            return tf.data.Dataset.from_tensor_slices(
+                {"image": contents, "label": [-1] * len(contents)}
+            )
+
+        def decode(self, example):
+            return tf.reshape(tf.io.decode_raw(example["image"], tf.uint8), self.image_shape)
+
+        def check_split(self, split, *, field="train_split"):
+            pass
+
+        sample_labels = all_labels = only = _renumber = None
+
+    return InMemory()
+
+
+def reference(case: str, batch: int, folder: str) -> Iterator:
     """The reference release, from the checkout in $REFERENCE_CHECKOUT."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     sys.path.insert(0, os.path.join(os.environ["REFERENCE_CHECKOUT"], "tf2"))
@@ -100,20 +128,21 @@ def reference(case: str, batch: int) -> Iterator:
     )  # fmt: skip
 
     def two_views(image):
-        if case == "224-jpeg":
+        if case in FOLDERS:
             image = tf.io.decode_jpeg(image, channels=3)
         return tf.concat([augment(image) for _ in range(2)], -1)
 
     def blur(pairs):
         return data_util.batch_random_blur([pairs[..., :3], pairs[..., 3:]], size, size)
 
-    pairs = _source(case).map(two_views, tf.data.AUTOTUNE).batch(batch, drop_remainder=True)
+    pairs = _source(case, folder).map(two_views, tf.data.AUTOTUNE)
+    pairs = pairs.batch(batch, drop_remainder=True)
     if not small:
         pairs = pairs.map(blur, tf.data.AUTOTUNE)
     return iter(pairs.prefetch(tf.data.AUTOTUNE))
 
 
-def keras_cv(case: str, batch: int) -> Iterator:
+def keras_cv(case: str, batch: int, folder: str) -> Iterator:
     """keras-cv's own layers, which are not the paper's: fixed order, hue halved, no p = 0.8."""
     from simclr_tf import compat
 
@@ -136,18 +165,16 @@ def keras_cv(case: str, batch: int) -> Iterator:
         images = tf.cast(images, tf.float32)
         return tf.stack([augment(images), augment(images)], axis=1)
 
-    images = _source(case)
-    if case == "224-jpeg":
+    images = _source(case, folder)
+    if case in FOLDERS:
         decode = functools.partial(tf.io.decode_jpeg, channels=3)
         images = images.map(lambda c: tf.ensure_shape(decode(c), (375, 500, 3)), tf.data.AUTOTUNE)
     pairs = images.batch(batch, drop_remainder=True).map(two_views, tf.data.AUTOTUNE)
     return iter(pairs.prefetch(tf.data.AUTOTUNE))
 
 
-def lightly(case: str, batch: int) -> Iterator:
+def lightly(case: str, batch: int, folder: str) -> Iterator:
     """Lightly's SimCLRTransform in a DataLoader with a worker for each core."""
-    import io
-
     import torch
     from lightly.transforms import SimCLRTransform
     from PIL import Image
@@ -158,20 +185,18 @@ def lightly(case: str, batch: int) -> Iterator:
         cj_strength=0.5 if small else 1.0,
         gaussian_blur=0.0 if small else 0.5,
     )
-    pictures = [Image.fromarray(picture) for picture in make_pictures(case)]
-    if case == "224-jpeg":
-        files = [io.BytesIO() for _ in pictures]
-        for picture, file in zip(pictures, files):
-            picture.save(file, "JPEG", quality=90)
+    if case in FOLDERS:
+        pictures = _files(case, folder)
+    else:
+        pictures = [Image.fromarray(picture) for picture in make_pictures(case)]
 
     class Pictures(torch.utils.data.Dataset):
         def __len__(self):
             return 10**9
 
         def __getitem__(self, i):
-            if case == "224-jpeg":
-                return transform(Image.open(io.BytesIO(files[i % PICTURES].getvalue())))
-            return transform(pictures[i % PICTURES])
+            picture = pictures[i % len(pictures)]
+            return transform(Image.open(picture) if case in FOLDERS else picture)
 
     torch.set_num_threads(1)
     loader = torch.utils.data.DataLoader(Pictures(), batch_size=batch, num_workers=os.cpu_count())
@@ -183,22 +208,28 @@ CONTENDERS = {f.__name__: f for f in (simclr_tf, reference, keras_cv, lightly)}
 
 def main() -> None:
     """Makes and times the batches that the command line asks for."""
-    name, case, batch, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    batches = CONTENDERS[name](case, batch)
-    for _ in range(2):  # tracing, compiling, starting workers
+    name, case, folder = sys.argv[1], sys.argv[2], sys.argv[5]
+    batch, count = int(sys.argv[3]), int(sys.argv[4])
+    batches = CONTENDERS[name](case, batch, folder)
+    for _ in range(2):  # tracing, compiling, starting workers, the first look at each file
         next(batches)
     steps = max(2, count // (2 * batch))
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(batches)
-    rate = 2 * batch * steps / (time.perf_counter() - begin)
+    views = 2 * batch * steps
+    rate = views / (time.perf_counter() - begin)
+    # Of lightly's workers, which are processes of their own, it knows nothing.
+    core_ms = 1e3 * (time.process_time() - begin_cpu) / views if name != "lightly" else None
     usage = [
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
     package = "torch" if name == "lightly" else "tensorflow"
     version = f"{package} {sys.modules[package].__version__}"
-    print(json.dumps({"views_per_s": rate, "peak_gib": max(usage) / 2**20, "version": version}))
+    peak = max(usage) / 2**20
+    result = {"views_per_s": rate, "core_ms": core_ms, "peak_gib": peak, "version": version}
+    print(json.dumps(result))
     sys.stdout.flush()
     os._exit(0)  # endless pipelines take long to stop
 

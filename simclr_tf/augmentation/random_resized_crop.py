@@ -7,11 +7,14 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf.augmentation import base
+from simclr_tf.augmentation.resampling import resampling_weights
 from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
 
-# tf.image.resize looks the cubic kernel up in a table of this many steps a pixel. The same steps
-# make this layer equal to it; the exact kernel would differ by up to 5e-4 of the contrast.
-_KERNEL_STEPS = 1024
+# Of an elongated image most boxes are rejected. The last draws come from the smallest rectangle of
+# areas and aspect ratios that holds all that fit: of these, half fit at least.
+_CLOSE_DRAWS = 6
+
+_Range = tuple[float | tf.Tensor, float | tf.Tensor]
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
@@ -20,8 +23,11 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
 
     The box has a uniform share of the image's area and a uniform aspect ratio, and lies anywhere in
     the image with equal probability. A box that does not fit is rejected and redrawn, not clipped,
-    which would favor large boxes and distort their aspect; after `attempts` failures the whole
-    image is taken. SimCLR, appendix A: area 0.08 to 1, aspect ratio 3/4 to 4/3 ("Inception crop").
+    which would favor large boxes and distort their aspect. After `attempts` failures, six more are
+    drawn among those areas and aspect ratios alone for which any box fits, which changes nothing
+    about the boxes that are accepted; then the largest box of an allowed aspect ratio is taken, so
+    that no picture is ever squashed. SimCLR, appendix A: area 0.08 to 1, aspect ratio 3/4 to 4/3
+    ("Inception crop").
 
     The aspect ratio follows the authors' code: uniform (torchvision: log-uniform) and relative to
     the output's, so that a square output sees 3/4 to 4/3. The area follows the paper's words. The
@@ -40,7 +46,7 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
       area_range: smallest and largest share of the image's area, in (0, 1].
       aspect_ratio_range: smallest and largest width / height of the box, as a multiple of the
         output's width / height.
-      attempts: how many boxes to draw before taking the whole image.
+      attempts: how many boxes to draw of all areas and aspect ratios.
       antialias: whether a box larger than the output is smoothed while it shrinks. The authors'
         code does not.
       seed: see `StatelessAugmentationLayer`.
@@ -82,15 +88,17 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
             raise ValueError(f"aspect_ratio_range must be positive, got {aspect_ratio_range}")
         self.attempts = attempts
         self.antialias = antialias
-        self.draws = 2 + 2 * attempts
+        self.draws = 2 + 2 * (attempts + _CLOSE_DRAWS)
 
     def transformations_from(
         self, uniforms: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
     ) -> base.Transformations:
         """Draws boxes: `top`, `left`, `box_height` and `box_width`, int32 `[batch]`, in pixels."""
         full_height, full_width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-        area = base.scaled(uniforms[:, 2::2], self.area_range) * full_height * full_width
-        aspect_ratio = base.scaled(uniforms[:, 3::2], self.aspect_ratio_range)
+        areas, aspect_ratios = self._fitting(full_height, full_width)
+        count = self.attempts
+        area = _scale(uniforms[:, 2::2], count, self.area_range, areas) * full_height * full_width
+        aspect_ratio = _scale(uniforms[:, 3::2], count, self.aspect_ratio_range, aspect_ratios)
         aspect_ratio *= self.width / self.height
         box_heights = tf.round(tf.sqrt(area / aspect_ratio))
         box_widths = tf.round(tf.sqrt(area * aspect_ratio))
@@ -99,14 +107,37 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         fits = (smallest >= 1) & (box_heights <= full_height) & (box_widths <= full_width)
         any_fits = tf.reduce_any(fits, axis=1)
         first = tf.argmax(tf.cast(fits, tf.int32), axis=1, output_type=tf.int32)
-        box_height = tf.where(any_fits, tf.gather(box_heights, first, batch_dims=1), full_height)
-        box_width = tf.where(any_fits, tf.gather(box_widths, first, batch_dims=1), full_width)
+        largest_height, largest_width = self._largest_box(full_height, full_width)
+        box_height = tf.where(any_fits, tf.gather(box_heights, first, batch_dims=1), largest_height)
+        box_width = tf.where(any_fits, tf.gather(box_widths, first, batch_dims=1), largest_width)
         return {
             "top": _draw_offset(uniforms[:, 0], full_height - box_height),
             "left": _draw_offset(uniforms[:, 1], full_width - box_width),
             "box_height": tf.cast(box_height, tf.int32),
             "box_width": tf.cast(box_width, tf.int32),
         }
+
+    def _fitting(self, height: tf.Tensor, width: tf.Tensor) -> tuple[_Range, _Range]:
+        """Returns the shares of the area, and the aspect ratios, for which any box fits."""
+        (smallest, largest), (low, high) = self.area_range, self.aspect_ratio_range
+        area, ratio = height * width, self.width / self.height
+        # A box fits if it rounds to the image's length: half a pixel more. Its share is at most
+        # `high_box` times its aspect ratio, and `wide_box` divided by it.
+        high_box = tf.square(height + 0.5) * ratio / area
+        wide_box = tf.square(width + 0.5) / ratio / area
+        best = tf.clip_by_value(tf.sqrt(wide_box / high_box), low, high)
+        fitting = tf.minimum(largest, tf.minimum(high_box * best, wide_box / best))
+        narrowest = tf.clip_by_value(smallest / high_box, low, best)
+        widest = tf.clip_by_value(wide_box / smallest, best, high)
+        return (smallest, fitting), (narrowest, widest)
+
+    def _largest_box(self, height: tf.Tensor, width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns height and width of the largest box of an allowed aspect ratio, whole pixels."""
+        low, high = (ratio * self.width / self.height for ratio in self.aspect_ratio_range)
+        ratio = tf.clip_by_value(width / height, low, high)
+        box_height = tf.round(tf.minimum(height, width / ratio))
+        box_width = tf.round(tf.minimum(width, height * ratio))
+        return tf.maximum(box_height, 1.0), tf.maximum(box_width, 1.0)
 
     def augment_images(
         self, images: tf.Tensor, transformations: base.Transformations, **unused: Any
@@ -150,88 +181,10 @@ class RandomResizedCrop(base.StatelessAugmentationLayer):
         }
 
 
-def crop_and_resize(
-    image: tf.Tensor, box: base.Transformations, flip: tf.Tensor, size: tuple[int, int]
-) -> tf.Tensor:
-    """Does to one image what `RandomResizedCrop` does to a batch, on the host and in less time.
-
-    Flips it, too, before the conversion to float: so there are fewer bytes to move.
-
-    Args:
-      image: `[H, W, C]` of any numeric type.
-      box: from `RandomResizedCrop.draw`, of this image, without the batch axis.
-      flip: bool scalar, whether to mirror it left to right.
-      size: height and width of the result.
-
-    Returns:
-      float32 `[*size, C]`, not clipped.
-    """
-    bottom, right = box["top"] + box["box_height"], box["left"] + box["box_width"]
-    part = image[box["top"] : bottom, box["left"] : right]
-    part = tf.cond(flip, lambda: tf.reverse(part, axis=[1]), lambda: part)
-    # The kernel reads a pixel sixteen times, and would convert a byte each time.
-    return tf.image.resize(tf.cast(part, tf.float32), size, method="bicubic")
-
-
-def resampling_weights(
-    begin: tf.Tensor,
-    size: tf.Tensor,
-    length: int | tf.Tensor,
-    output_length: int,
-    *,
-    antialias: bool = False,
-) -> tf.Tensor:
-    """Weights of input pixels in a bicubically resized interval, along one axis.
-
-    Args:
-      begin: int32 `[batch]`, the interval's first pixel.
-      size: int32 `[batch]`, its number of pixels.
-      length: number of input pixels.
-      output_length: number of output pixels.
-      antialias: whether to widen the kernel where the interval shrinks.
-
-    Returns:
-      float32 `[batch, output_length, length]`. Each row sums to 1 and is 0 outside the interval.
-    """
-    size = tf.cast(size, tf.float32)[:, tf.newaxis]
-    begin = tf.cast(begin, tf.float32)[:, tf.newaxis]
-    scale = size / output_length
-    positions = (tf.range(output_length, dtype=tf.float32) + 0.5) * scale - 0.5
-    pixels = tf.cast(tf.range(length), tf.float32) - begin
-    if antialias:
-        widening = tf.maximum(scale, 1.0)[:, :, tf.newaxis]
-        weights = _weigh(positions, pixels, size, widening)
-        return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
-    whole = tf.floor(positions)
-    positions = whole + tf.round((positions - whole) * _KERNEL_STEPS) / _KERNEL_STEPS
-    # Four weights make the sum of all: XLA would compute all of them again for it.
-    taps = whole[:, :, tf.newaxis] + tf.range(-1.0, 3.0)
-    total = tf.reduce_sum(_weigh(positions, taps, size), axis=2, keepdims=True)
-    return _weigh(positions, pixels, size) * (1 / total)
-
-
-def _weigh(
-    positions: tf.Tensor, pixels: tf.Tensor, size: tf.Tensor, widening: tf.Tensor | float = 1.0
-) -> tf.Tensor:
-    """Returns the cubic kernel at pixels' distances from positions, 0 for pixels outside.
-
-    Args:
-      positions: float32 `[batch, output_length]`.
-      pixels: float32 `[batch, n]` or `[batch, output_length, n]`, counted from the first of the
-        interval.
-      size: float32 `[batch, 1]`, the interval's length.
-      widening: of the kernel.
-
-    Returns:
-      float32 `[batch, output_length, n]`.
-    """
-    if pixels.shape.rank == 2:
-        pixels = pixels[:, tf.newaxis, :]
-    distance = tf.abs(positions[:, :, tf.newaxis] - pixels) / widening
-    near = (1.5 * distance - 2.5) * distance * distance + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    kernel = tf.where(distance < 1, near, tf.where(distance < 2, far, 0.0))
-    return tf.where((pixels >= 0) & (pixels < size[:, :, tf.newaxis]), kernel, 0.0)
+def _scale(uniforms: tf.Tensor, count: int, first: _Range, others: _Range) -> tf.Tensor:
+    """Stretches the first `count` columns of `[batch, n]` to one range, the others to another."""
+    columns = base.scaled(uniforms[:, :count], first), base.scaled(uniforms[:, count:], others)
+    return tf.concat(columns, axis=1)
 
 
 def _draw_offset(uniform: tf.Tensor, room: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,8 @@ import tensorflow as tf
 from simclr_tf import compat, stateless
 from simclr_tf.augmentation import base
 from simclr_tf.augmentation.random_horizontal_flip import RandomHorizontalFlip
-from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop, crop_and_resize
+from simclr_tf.augmentation.random_resized_crop import RandomResizedCrop
+from simclr_tf.augmentation.resampling import crop_and_resize
 from simclr_tf.augmentation.separable import crop_by_matrices, from_lines, to_lines
 
 
@@ -118,6 +119,17 @@ class Views:
         if "crops" in batch:
             return self.from_crops(batch["crops"], batch["seeds"])
         return self(batch["images"], batch["seeds"])
+
+    def finish_few(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Does what `finish` does, to be called eagerly on a few images: nothing is compiled."""
+        if "views" in batch:
+            return tf.convert_to_tensor(batch["views"])
+        seeds = tf.convert_to_tensor(batch["seeds"])
+        if "crops" in batch:
+            flat = tf.reshape(batch["crops"], [-1, self.image_size, self.image_size, 3])
+            views = self._continue_crops(tf.cast(flat, tf.float32), self._seeds(seeds))
+            return tf.reshape(views, [-1, *self._shape])
+        return self._make_batch(tf.convert_to_tensor(batch["images"]), seeds)
 
     def parameters(
         self, seed: tf.Tensor, height: int, width: int

@@ -12,9 +12,10 @@ import tensorflow_datasets as tfds
 from simclr_tf import files, pictures
 from simclr_tf.data import folder_files, folder_labels, folder_splits
 from simclr_tf.data.bad_images import BadImages
-from simclr_tf.data.decoding import sample_16_bit, to_decodable
+from simclr_tf.data.decoding import Decodable, decode_known, sample_16_bit, to_decodable
 from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
 from simclr_tf.data.labels import NO_LABEL, LabelSample
+from simclr_tf.data.picture_traits import PLAIN
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import clean
 
@@ -72,8 +73,9 @@ class FolderDataset(ImageDataset):
             [numbers[found[path]] if path in found else NO_LABEL for path in self._paths], np.int64
         )
         self._kept: np.ndarray | None = None  # which of the paths; None for all
-        # Files that need no changes: to find that out takes half as long as to decode them.
-        self._sound: set[str] = set()
+        # Traits of the files that can be decoded as they are: to find them takes as long as to
+        # decode them.
+        self._sound: dict[str, np.ndarray] = {}
         self._bad = BadImages(fail=on_bad_image == "fail")
 
     @property
@@ -136,13 +138,13 @@ class FolderDataset(ImageDataset):
     def load(self, split: str, examples: tf.data.Dataset, *, replace_bad: bool) -> tf.data.Dataset:
         chosen = self._select(split, "split")
 
-        def fetch(position: np.ndarray) -> tuple[bytes, np.int64, np.float32]:
+        def fetch(position: np.ndarray) -> tuple[bytes, np.ndarray, np.int64, np.float32]:
             # The next readable file, so that an epoch keeps its length and every step its place.
             for step in range(len(chosen) if replace_bad else 1):
                 index = chosen[(position + step) % len(chosen)]
                 image = self._open(self._paths[index])
                 if image is not None:
-                    return image, self._labels[index], np.float32(1)
+                    return *image, self._labels[index], np.float32(1)
             if replace_bad:
                 self._bad.stop(
                     lambda: SettingError(
@@ -152,13 +154,13 @@ class FolderDataset(ImageDataset):
                         "give a folder of pictures",
                     )
                 )
-            return pictures.BLACK, np.int64(0), np.float32(0)
+            return pictures.BLACK, PLAIN, np.int64(0), np.float32(0)
 
         def fetch_one(example: Example) -> Example:
-            kinds = (tf.string, tf.int64, tf.float32)
-            loaded = tf.numpy_function(fetch, [example["position"]], kinds)
-            image, label, weight = (tf.ensure_shape(value, []) for value in loaded)
-            result = {"image": image, "label": label}
+            kinds = (tf.string, tf.int32, tf.int64, tf.float32)
+            image, traits, *loaded = tf.numpy_function(fetch, [example["position"]], kinds)
+            image, label, weight = (tf.ensure_shape(value, []) for value in (image, *loaded))
+            result = {"image": image, "traits": traits, "label": label}
             return result if replace_bad else {**result, "weight": weight}
 
         return examples.map(fetch_one, num_parallel_calls=tf.data.AUTOTUNE)
@@ -181,8 +183,8 @@ class FolderDataset(ImageDataset):
                 break
         return samples
 
-    def decode(self, image: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+    def decode(self, example: Example) -> tf.Tensor:
+        pixels = decode_known(example["image"], example["traits"], self.pixel_rule)
         return tf.ensure_shape(pixels, self.image_shape)
 
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
@@ -209,8 +211,8 @@ class FolderDataset(ImageDataset):
 
         return self._select_with(select, split, field)[0]
 
-    def _open(self, path: str) -> bytes | None:
-        """Returns a file in a form that `decode` takes, or None if it is bad."""
+    def _open(self, path: str) -> Decodable | None:
+        """Returns a file, or None if it is bad."""
         full_path = files.join(self._root, path)
         if full_path in self._bad:
             return None
@@ -218,10 +220,10 @@ class FolderDataset(ImageDataset):
             with tf.io.gfile.GFile(full_path, "rb") as file:
                 content = file.read()
             if path in self._sound:
-                return content
-            image = to_decodable(content, self.pixel_rule)
-            if image is content:
-                self._sound.add(path)
+                return Decodable(content, self._sound[path])
+            image = to_decodable(content)
+            if image.contents is content:
+                self._sound[path] = image.traits
             return image
         except pictures.BadPictureError as error:
             self._bad.add(full_path, str(error))

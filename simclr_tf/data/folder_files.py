@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from simclr_tf import files
 from simclr_tf.errors import SettingError
 from simclr_tf.paths import is_remote
 
@@ -140,7 +141,18 @@ def _walk_local(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> 
 
 
 def _walk_remote(root: str) -> Iterator[str]:
-    for folder, subfolders, names in tf.io.gfile.walk(root):
-        prefix = folder[len(root) :].strip("/")
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from (f"{prefix}/{name}".lstrip("/") for name in names)
+    # TensorFlow's own walk asks the store for every file whether it is a folder. In a list of a
+    # bucket, folders end with a slash.
+    marked = root.startswith("gs://")
+    prefixes = [""]
+    while prefixes:
+        prefix = prefixes.pop()
+        for entry in tf.io.gfile.listdir(files.join(root, prefix) if prefix else root):
+            name = entry.strip("/")
+            is_folder = entry.endswith("/")
+            if not marked and not is_folder:
+                is_folder = tf.io.gfile.isdir(files.join(root, prefix + name))
+            if not is_folder:
+                yield prefix + name
+            elif name and not name.startswith("."):
+                prefixes.append(f"{prefix}{name}/")

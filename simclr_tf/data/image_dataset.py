@@ -200,15 +200,15 @@ class ImageDataset(abc.ABC):
             else a black one does, with a "weight" of 0.
 
         Returns:
-          Elements {"image": encoded, string scalar, "label": int64 scalar, -1 for none}, and where
-          bad images are not replaced, {"weight": float32 scalar}.
+          Elements {"image": encoded, string scalar, "label": int64 scalar, -1 for none}, where bad
+          images are not replaced, {"weight": float32 scalar}, and what else `decode` needs.
         """
         del split, replace_bad  # What TFDS prepared is whole, and `read` has fetched it already.
         return examples
 
     @abc.abstractmethod
-    def decode(self, image: tf.Tensor) -> tf.Tensor:
-        """Decodes an image of `load` to `image_shape`, for `to_rgb`."""
+    def decode(self, example: Example) -> tf.Tensor:
+        """Decodes the image of an element of `load` to `image_shape`, for `to_rgb`."""
 
     def report_bad_images(self, model_dir: str) -> contextlib.AbstractContextManager[None]:
         """While it is open, names images that cannot be read in a file in `model_dir`.

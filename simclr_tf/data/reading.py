@@ -41,7 +41,8 @@ def decode_examples(dataset: ImageDataset, examples: tf.data.Dataset) -> tf.data
     """Decodes the images of `dataset.load` to `dataset.image_shape`."""
 
     def decode(example: Example) -> Example:
-        return {**example, "image": dataset.decode(example["image"])}
+        kept = {name: example[name] for name in ("label", "weight") if name in example}
+        return {**kept, "image": dataset.decode(example)}
 
     with quiet_tfds():  # The feature is called, and talks, while it is traced here.
         return examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)

@@ -9,6 +9,8 @@ import tensorflow as tf
 from simclr_tf.data.image_dataset import ImageDataset
 from simclr_tf.errors import SettingError
 
+_UNEQUAL = 1.01  # times the smallest share: the largest that is still taken for equal
+
 InputFn = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 
 
@@ -42,8 +44,15 @@ def per_replica_batch_size(
 
 
 def can_shard_by_file(dataset: ImageDataset, split: str, num_shards: int) -> bool:
-    """Whether every shard gets at least one file of the split."""
-    return 1 < num_shards <= len(dataset.file_sizes(split))
+    """Whether whole files can be shared out, with shares of one size within a hundredth.
+
+    Batches take as many images of each share: those of a smaller one are seen more often.
+    """
+    sizes = dataset.file_sizes(split)
+    if not 1 < num_shards <= len(sizes):
+        return False
+    shares = [sum(sizes[index::num_shards]) for index in range(num_shards)]
+    return max(shares) <= _UNEQUAL * min(shares)
 
 
 def count_shard(dataset: ImageDataset, split: str, shard: tuple[int, int], by_file: bool) -> int:

@@ -149,11 +149,11 @@ class TfdsDataset(ImageDataset):
         if self.image_feature.tf_dtype != tf.uint16:
             return []
         examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None).take(MOST_SAMPLED)
-        images = examples.map(lambda example: self.decode(example["image"]))
+        images = examples.map(self.decode)
         return [visible_values(image) for image in images.as_numpy_iterator()]
 
-    def decode(self, image: tf.Tensor) -> tf.Tensor:
-        return self.image_feature.decode_example(image)
+    def decode(self, example: Example) -> tf.Tensor:
+        return self.image_feature.decode_example(example["image"])
 
     def _number_label(self, example: Example) -> Example:
         label = tf.cast(example.get("label", NO_LABEL), tf.int64)

@@ -18,6 +18,9 @@ from simclr_tf.pixel_rule import PixelRule
 class Transform(Protocol):
     """What happens to images on the host; simclr_tf.augmentation.ViewPipeline is one."""
 
+    def in_batches(self, height: int, width: int) -> bool:
+        """Says whether to call `prepare`, not `prepare_one`, where all images have this size."""
+
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> Example:
         """Takes uint8 `[b, h, w, 3]` and int32 `[b, 2]`; returns tensors `[b, ...]` by name."""
 
@@ -34,6 +37,8 @@ _SMALL_COUNT = 100_000
 # ... and of any other, a window of at least this many.
 _WINDOW = 10_000
 _WINDOW_BATCHES = 10
+# A shard of at most so many bytes of pixels is cached without being asked.
+_CACHED = 2**28
 
 _SEEDS_AT_ONCE = 1024  # at least
 
@@ -61,9 +66,10 @@ def train_input_fn(
       dataset: the data set.
       split: in TFDS's syntax.
       global_batch_size: images per step over all replicas; divisible by the number of replicas.
-      transform: its `prepare` is called where all images have one size, its `prepare_one` where
-        they vary. No two seeds of a run are equal.
-      cache: keep the shard in memory: as pixels where images have one size, else encoded.
+      transform: its `prepare` is called where all images have one size and its `in_batches` says
+        so, else its `prepare_one`. No two seeds of a run are equal.
+      cache: keep the shard in memory: as pixels where images have one size, else encoded. Without
+        it, this is done where `caches_unasked` says so, which changes no batch.
       seed: decides the order and the images' seeds.
       start_step: number of steps already taken.
       shuffle_buffer: examples in a host's shuffle buffer, encoded unless cached as pixels. None
@@ -89,10 +95,11 @@ def train_input_fn(
             dataset.image_shape, epoch_size, global_batch_size
         )
         start = start_step * batch_size * sharding.local_replicas(context)
-        pixels = cache and dataset.has_static_size
-        make_pass = _pass_maker(dataset, split, shard, by_file, cache)
+        cached = cache or caches_unasked(dataset, split, epoch_size)
+        pixels = cached and dataset.has_static_size
+        make_pass = _pass_maker(dataset, split, shard, by_file, cached)
         stream = _shuffle_epochs(make_pass, epoch_size, min(buffer, epoch_size), seed, start)
-        if not cache:
+        if not cached:
             stream = dataset.load(split, stream, replace_bad=True)
         if not pixels:
             stream = reading.decode_examples(dataset, stream)
@@ -101,7 +108,7 @@ def train_input_fn(
             transform,
             rule=dataset.pixel_rule,
             batch_size=batch_size,
-            batch_first=dataset.has_static_size,
+            batch_first=_in_batches(dataset, transform),
             seed_batches=lambda size: _seed_batches(seed, shard, start, size),
         )
         return reading.finish(batches)
@@ -117,6 +124,23 @@ def default_shuffle_buffer(
     if small and epoch_size <= _SMALL_COUNT:
         return epoch_size
     return min(epoch_size, max(_WINDOW, _WINDOW_BATCHES * global_batch_size))
+
+
+def caches_unasked(dataset: ImageDataset, split: str, epoch_size: int) -> bool:
+    """Says whether a shard of so many examples is kept in memory though nobody asked for it.
+
+    That is so for images of one size of 256 MiB in all, unless they lie in several files: the order
+    of these is drawn anew in each epoch, and a cached shard has only one.
+    """
+    height, width, channels = dataset.image_shape
+    if height is None or width is None or len(dataset.file_sizes(split)) > 1:
+        return False
+    return epoch_size * height * width * channels <= _CACHED
+
+
+def _in_batches(dataset: ImageDataset, transform: Transform) -> bool:
+    height, width, _ = dataset.image_shape
+    return height is not None and width is not None and transform.in_batches(height, width)
 
 
 def _pass_maker(

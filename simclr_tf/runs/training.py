@@ -70,6 +70,10 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
         seed=config.task.seed,
         start_step=start.step,
     )
+    first, sample_views = data.FirstBatch(_SHOWN, leave_out=("label",)), None
+    if workers.is_chief and run.device_type != "TPU":
+        input_fn = first.watching(input_fn)
+        sample_views = lambda: pipeline.views.finish_few(first.take())
     span = {"start": start.step, "total": plan.train_steps}
     tally = Tally(model)
     compared = guesses(config, model.num_classes)
@@ -89,7 +93,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
         folder=folder,
         every=plan.summary_steps,
         schedule=run.schedule,
-        images=_sample_views(run, pipeline) if workers.is_chief else None,
+        images=sample_views,
     )
     curves = Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared)
     checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
@@ -166,29 +170,6 @@ def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
     """Returns what a network that knows nothing would measure, by the names of its metrics."""
     contrast = guessing.of_pretraining(config.optimization.train_batch_size)
     return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}
-
-
-def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:
-    """Returns the views of a few training images, [count, ...], to be looked at.
-
-    They are made as training makes its own, so that nothing is compiled for them: images of one
-    size in batches of a replica's size, others one by one.
-    """
-    config = run.config
-    count = batch = _SHOWN
-    if run.dataset.has_static_size:
-        batch = config.optimization.train_batch_size // run.plan.replicas
-    input_fn = data.train_input_fn(
-        run.dataset,
-        split=config.data.train_split,
-        global_batch_size=batch,
-        transform=pipeline,
-        cache=False,
-        seed=config.task.seed,
-        shuffle_buffer=16 * count,
-    )
-    (first,) = input_fn(tf.distribute.InputContext()).take(1)
-    return pipeline.views.finish(first)[:count]
 
 
 def _augments_on_device(run: PreparedRun) -> bool:

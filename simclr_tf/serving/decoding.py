@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from simclr_tf.data.decoding import are_at, bytes_at, number_at
+from simclr_tf.data.picture_traits import are_at, bytes_at, number_at
 from simclr_tf.pictures import JPEG, MAX_PIXELS, PNG
 
 

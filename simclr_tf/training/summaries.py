@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -21,8 +22,8 @@ class Summaries(EverySteps):
       start, total, every: see `EverySteps`. Metrics are means over the steps since the last ones.
       folder: of the run; None writes nothing.
       schedule: step -> learning rate.
-      images: float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], shown once;
-        None shows none.
+      images: returns float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], once the first step
+        has been taken; None shows none.
 
     Attributes:
       last: the newest summary, metrics by TensorBoard's names.
@@ -37,7 +38,7 @@ class Summaries(EverySteps):
         every: int,
         folder: str | None,
         schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
-        images: tf.Tensor | None,
+        images: Callable[[], tf.Tensor] | None,
     ) -> None:
         super().__init__(start=start, total=total, every=every)
         self._take = tally.since_last()
@@ -54,9 +55,14 @@ class Summaries(EverySteps):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._lines is not None:
             self._lines.keep_until(self._start)
-        images = self._images
-        if images is None:
-            return
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._images is not None:
+            self._show(self._images())
+            self._images = None
+        super().on_train_batch_end(batch, logs)
+
+    def _show(self, images: tf.Tensor) -> None:
         if images.shape.rank == 5:  # side by side: view 1 | view 2
             images = tf.concat([images[:, 0], images[:, 1]], axis=2)
         with self._writer.as_default(step=self._start):

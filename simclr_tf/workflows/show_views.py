@@ -48,8 +48,7 @@ def show_views(config: Config) -> str:
     print(*notes, sep="\n", end="\n" if notes else "")
     check_writable(folder)
     # Without a run there may be fewer images than a batch.
-    batch = config.optimization.train_batch_size if "step" in config.given or stored else ROWS
-    batch = min(batch, dataset.num_examples(split))
+    batch = min(config.optimization.train_batch_size, dataset.num_examples(split))
     with dataset.report_bad_images(folder):
         samples = data.sample_images(
             dataset,
@@ -59,6 +58,7 @@ def show_views(config: Config) -> str:
             step=step,
             cache=config.data.cache_dataset,
             hosts=stored_plan(folder).get("workers", 1),
+            most=None if "step" in config.given else ROWS,
         )
     views = training_views(config)
     picture = io.BytesIO()

@@ -75,7 +75,11 @@ def largest_gap_between_distributions(first, second):
     return np.abs(shares[0] - shares[1]).max()
 
 
-@pytest.mark.parametrize(("shape", "size"), [((200, 200), (32, 32)), ((150, 200), (40, 60))])
+SQUARE = ((200, 200), (32, 32))
+ELONGATED = [((200, 1000), (32, 32)), ((960, 128), (60, 40))]
+
+
+@pytest.mark.parametrize(("shape", "size"), [SQUARE, ((150, 200), (40, 60)), *ELONGATED])
 def test_boxes_are_distributed_like_the_loop(seeds, shape, size):
     count = 4000
     layer = RandomResizedCrop(*size, value_range=UNIT)
@@ -118,8 +122,24 @@ def test_every_position_is_reached(seeds):
     assert set(drawn["top"]) == set(drawn["left"]) == {0, 1, 2}
 
 
-def test_whole_image_when_no_box_fits(images, seeds):
+@pytest.mark.parametrize("shape", [(300, 900), (200, 1000), (128, 1280), (1280, 128)])
+def test_no_elongated_picture_is_distorted(seeds, shape):
+    """Of 1,000 pixels by 200 most boxes are rejected; what is taken instead keeps its aspect."""
+    drawn = draw(RandomResizedCrop(224, 224, value_range=UNIT), shape, seeds(4000))
+    height, width = drawn["box_height"], drawn["box_width"]
+    assert np.all((width + 0.5) / (height - 0.5) >= 3 / 4)
+    assert np.all((width - 0.5) / (height + 0.5) <= 4 / 3)
+    assert np.all(height * width >= 0.08 * shape[0] * shape[1] - height - width)
+    largest = (height + 1) * (width + 1) > min(shape) ** 2 * 4 / 3
+    assert 0 < largest.mean() < 0.06
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"), [((10, 40), (10, 13)), ((40, 10), (13, 10)), ((1, 9), (1, 1))]
+)
+def test_largest_box_of_an_allowed_aspect_when_none_fits(seeds, shape, box):
     layer = RandomResizedCrop(16, 16, value_range=UNIT, area_range=(0.9, 1.0))
-    drawn = draw(layer, (10, 40), seeds(20))
-    for name, expected in {"top": 0, "left": 0, "box_height": 10, "box_width": 40}.items():
-        np.testing.assert_array_equal(drawn[name], expected)
+    drawn = draw(layer, shape, seeds(200))
+    assert set(zip(drawn["box_height"], drawn["box_width"])) == {box}
+    for offset, room in ("top", shape[0] - box[0]), ("left", shape[1] - box[1]):
+        assert set(drawn[offset]) == set(range(room + 1))

@@ -137,6 +137,34 @@ def test_host_and_step_make_the_views_together(images, seeds, on_device):
     np.testing.assert_allclose(views.finish(batch), expected, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("make", "on_device", "batched", "one_by_one"),
+    [
+        (SimCLRViews, False, (64, 64), (64, 65)),
+        (SupervisedView, False, (64, 30), (96, 96)),
+        (SimCLRViews, True, (50, 100), (50, 101)),  # two crops of 50 pixels
+        (SupervisedView, True, (50, 50), (50, 51)),
+    ],
+)
+def test_which_images_of_one_size_make_batches(make, on_device, batched, one_by_one):
+    pipeline = ViewPipeline(make(50), on_device=on_device)
+    assert pipeline.in_batches(*batched)
+    assert not pipeline.in_batches(*one_by_one)
+
+
+@pytest.mark.parametrize("make", [SimCLRViews, SupervisedView])
+def test_a_few_are_finished_without_compiling(images, seeds, make, monkeypatch):
+    given, given_seeds, views = images(3, 30, 40), tf.constant(seeds(3)), make(24)
+    crops = tf.stack([views.crop_one(tf.constant(i), s) for i, s in zip(given, given_seeds)])
+    ways = [{"images": given, "seeds": seeds(3)}, {"crops": crops, "seeds": seeds(3)}]
+    expected = [views.finish(batch) for batch in ways]
+    for name in ("_compiled_batch", "_compiled_crops", "_compiled_each"):
+        monkeypatch.delattr(views, name)
+    for batch, finished in zip(ways, expected):
+        np.testing.assert_allclose(views.finish_few(batch), finished, atol=ATOL)
+    np.testing.assert_array_equal(views.finish_few({"views": expected[0].numpy()}), expected[0])
+
+
 CONFIGURED = {
     "plain": SimCLRViews(8),
     "all": SimCLRViews(9, color_jitter_strength=0.5, use_blur=False, value_range=(-1, 1)),

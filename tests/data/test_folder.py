@@ -126,6 +126,27 @@ def test_remote_folders():
     assert (sorted(listing.paths), listing.left_out) == (["a.png", "b/c.JPG"], {".txt": 1})
 
 
+def test_buckets_are_listed_without_a_question_for_each_file(monkeypatch):
+    folders = {
+        "": ["a.png", "b/", "f.txt", ".d/", "odd.png/"],
+        "/b": ["c.JPG", "deep/"],
+        "/b/deep": ["g"],
+        "/odd.png": ["e.gif"],
+    }
+    asked = []
+    gfile = {
+        "exists": lambda path: True,
+        "isdir": lambda path: asked.append(path) or True,
+        "listdir": lambda path: folders[path.removeprefix("gs://bucket").rstrip("/")],
+    }
+    for name, function in gfile.items():
+        monkeypatch.setattr(tf.io.gfile, name, function)
+    listing = folder_files.list_files("x", "gs://bucket/")
+    assert sorted(listing.paths) == ["a.png", "b/c.JPG", "odd.png/e.gif"]
+    assert listing.left_out == {".txt": 1, "": 1}
+    assert asked == ["gs://bucket/"]
+
+
 def test_no_pictures(tmp_path):
     (tmp_path / "notes.txt").touch()
     for root, reason in [

@@ -11,7 +11,7 @@ import tensorflow as tf  # isort: skip
 
 from simclr_tf import data
 from simclr_tf.augmentation import SimCLRViews, ViewPipeline
-from simclr_tf.data import reading, train_pipeline
+from simclr_tf.data import reading, sharding, train_pipeline
 from simclr_tf.errors import SettingError
 
 BOTH = pytest.mark.parametrize("cache", [False, True], ids=["uncached", "cached"])
@@ -21,6 +21,9 @@ ALL = pytest.mark.parametrize("name", ["digits", "made_files", "made_varied"])
 
 class Describe:
     """A transform that shows what it was given: int64 [b, 3], two seeds and a sum of pixels."""
+
+    def in_batches(self, height: int, width: int) -> bool:
+        return True
 
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"views": describe(images, seeds)}
@@ -116,12 +119,10 @@ def test_hosts_share_out_the_examples(load_made, contexts, name, count, pipeline
     hosts = [
         run(dataset, context, steps=20, cache=cache) for context in contexts(pipelines, pipelines)
     ]
-    shares = [set(host[:, 3]) for host in hosts]
-    assert sum(len(share) for share in shares) == count
-    assert set.union(*shares) == set(range(count))
-    for host, share in zip(hosts, shares, strict=True):
-        size = len(share)
-        assert set(host[:size, 3]) == set(host[size : 2 * size, 3]) == share
+    sizes = [len(range(index, count, pipelines)) for index in range(pipelines)]
+    for epoch in range(2):
+        shares = [host[epoch * size :][:size, 3] for host, size in zip(hosts, sizes, strict=True)]
+        assert sorted(np.concatenate(shares)) == list(range(count))
     every_seed = np.concatenate([host[:, :2] for host in hosts])
     assert len(np.unique(every_seed, axis=0)) == len(every_seed)
 
@@ -155,8 +156,86 @@ def test_cache_reads_the_data_once(load_made, name, monkeypatch):
     run(load_made(name), cache=True, split="train[:20]", steps=15, start_step=2)
     assert len(reads) == 20
     reads.clear()
+    monkeypatch.setattr(train_pipeline, "_CACHED", 20 * 8 * 8 - 1)
     run(load_made(name), cache=False, split="train[:20]", steps=15, start_step=2)
     assert len(reads) > 60
+    reads.clear()
+    monkeypatch.setattr(train_pipeline, "_CACHED", 20 * 8 * 8)
+    run(load_made(name), cache=False, split="train[:20]", steps=15, start_step=2)
+    if name == "digits":  # one size in one file
+        assert len(reads) == 20
+    else:
+        assert len(reads) > 60
+
+
+def test_caching_unasked_changes_no_batch(load_made, monkeypatch):
+    options = {"split": "train[:37]", "shuffle_buffer": 7, "steps": 20, "start_step": 4}
+    cached = run(load_made("digits"), **options)
+    monkeypatch.setattr(train_pipeline, "_CACHED", 0)
+    np.testing.assert_array_equal(cached, run(load_made("digits"), **options))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "hosts", "by_file"),
+    [
+        ([100] * 8, 4, True),
+        ([100] * 5, 2, False),  # 300 and 200: images of the second were seen half as often again
+        ([100] * 301, 2, True),
+        ([100, 101, 100, 100], 2, True),
+        ([100, 150, 100, 50], 2, True),
+        ([100, 150, 100, 150], 2, False),
+        ([100], 2, False),
+        ([100] * 4, 1, False),
+    ],
+)
+def test_whole_files_are_shared_out_if_that_is_fair(load_made, monkeypatch, sizes, hosts, by_file):
+    dataset = load_made("made_files")
+    monkeypatch.setattr(type(dataset), "file_sizes", lambda self, split: sizes)
+    assert sharding.can_shard_by_file(dataset, "train", hosts) == by_file
+
+
+class OneByOne(Describe):
+    def in_batches(self, height: int, width: int) -> bool:
+        return (height, width) != (8, 8)
+
+
+def test_images_of_one_size_may_be_taken_one_by_one(load_made):
+    options = {"split": "train[:37]", "steps": 8}
+    expected = run(load_made("digits"), **options)
+    output = run(load_made("digits"), transform=OneByOne(), **options)
+    np.testing.assert_array_equal(output, expected)
+
+
+@pytest.mark.parametrize("name", ["digits", "made_varied"])
+def test_first_batch_is_noted_and_passes_unchanged(load_made, name):
+    first = data.FirstBatch(3, leave_out=("label",))
+    assert first.take() == {}
+    options = {"split": "train[:20]", "global_batch_size": 6, "cache": False, "seed": 3}
+    input_fn = data.train_input_fn(load_made(name), transform=Describe(), **options)
+    context = tf.distribute.InputContext(1, 0, 1)
+    expected = [batch["views"].numpy() for batch in input_fn(context).take(3)]
+    passed = [batch["views"].numpy() for batch in first.watching(input_fn)(context).take(3)]
+    np.testing.assert_array_equal(passed, expected)
+    noted = first.take()
+    assert noted.keys() == {"views"}
+    np.testing.assert_array_equal(noted["views"], expected[0][:3])
+    list(first.watching(input_fn)(tf.distribute.InputContext(2, 1, 2)).take(1))
+    assert first.take() == {}
+
+
+@pytest.mark.parametrize("name", ["digits", "made_varied"])
+def test_a_few_images_of_the_first_step_are_its_first(load_made, monkeypatch, name):
+    """Not those of a smaller batch, whose shuffle buffer is smaller, too."""
+    monkeypatch.setattr(train_pipeline, "_WINDOW", 3)
+    monkeypatch.setattr(train_pipeline, "_WINDOW_BATCHES", 1)
+    monkeypatch.setattr(train_pipeline, "_SMALL_SIDE", 0)
+    options = {"split": "train[:20]", "batch_size": 12, "seed": 5}
+    whole = data.sample_images(load_made(name), **options)
+    few = data.sample_images(load_made(name), most=4, **options)
+    assert (len(whole), len(few)) == (12, 4)
+    for (image, seed), (expected, its_seed) in zip(few, whole):
+        np.testing.assert_array_equal(image, expected)
+        np.testing.assert_array_equal(seed, its_seed)
 
 
 def test_a_batch_may_exceed_the_data(load_made):

@@ -74,7 +74,7 @@ def fit(model: Model, steps: int, *callbacks: tf.keras.callbacks.Callback) -> di
 def summaries(
     model: Model, folder: Path | None, **settings: int
 ) -> list[tf.keras.callbacks.Callback]:
-    images = tf.zeros([3, 2, 4, 4, 3])
+    images = lambda: tf.zeros([3, 2, 4, 4, 3])
     schedule = WarmUpCosine(1.0, 0, 20)
     tally = Tally(model)
     place = None if folder is None else str(folder)
