@@ -47,6 +47,18 @@ class Trained(NamedTuple):
     seconds: float
 
 
+class Callbacks(NamedTuple):
+    """What looks at the steps of a run, in the order in which it is called."""
+
+    tally: Tally
+    progress: Progress
+    watch: WatchLoss
+    summaries: Summaries
+    checkpointing: Checkpointing
+    curves: Curves
+    preemption: Preemption
+
+
 def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     """Trains from `start` to the planned step.
 
@@ -70,61 +82,80 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
         seed=config.task.seed,
         start_step=start.step,
     )
-    span = {"start": start.step, "total": plan.train_steps}
-    tally = Tally(model)
-    compared = guesses(config, model.num_classes)
-    progress = Progress(
-        tally,
-        **span,
-        views=batch * (2 if config.task.pretraining else 1),
-        epoch=plan.train_examples / batch,
-        guessing=compared,
-        worker="" if workers.is_chief else workers.name,
-    )
-    watch = WatchLoss(start=start.step)
-    folder = config.task.model_dir if workers.is_chief else None
-    summaries = Summaries(
-        tally,
-        **span,
-        folder=folder,
-        every=plan.summary_steps,
-        schedule=run.schedule,
-        images=_sample_views(run, pipeline) if workers.is_chief else None,
-    )
-    curves = Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared)
-    checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
-    preemption = Preemption(
-        model,
-        start.state,
-        start=start.step,
-        several=workers.count > 1,
-        account=f"{same_command(config)} goes on",
-    )
+    images = _sample_views(run, pipeline) if workers.is_chief else None
+    callbacks = make_callbacks(run, model, start, images)
     began = time.monotonic()
     try:
         told = f"in training, not saved; {same_command(config)} goes on from the last checkpoint"
         with (
             explaining_failures(run, start.state),
             stopping.during(told),
-            stopping.until_step_ends(preemption.tell),
+            stopping.until_step_ends(callbacks.preemption.tell),
         ):
             model.fit(
                 run.strategy.distribute_datasets_from_function(input_fn),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
-                callbacks=[tally, progress, watch, summaries, checkpointing, curves, preemption],
+                callbacks=list(callbacks),
             )
             # Keras takes an error of this kind, wherever it comes from, for the end of the data.
-            if checkpointing.step != plan.train_steps:
-                raise Diverged("data", checkpointing.step)
+            if callbacks.checkpointing.step != plan.train_steps:
+                raise Diverged("data", callbacks.checkpointing.step)
     finally:
         seconds = time.monotonic() - began
-        progress.close()
+        callbacks.progress.close()
         with stopping.during(f"while drawing curves; {same_command(config)} goes on"):
-            curves.draw()
-    if watch.left_out:
-        print(f"{watch.left_out:,} steps left out, whose loss or weights were no numbers")
-    return Trained(summaries.last, seconds)
+            callbacks.curves.draw()
+    left_out = callbacks.watch.left_out
+    if left_out:
+        print(f"{left_out:,} steps left out, whose loss or weights were no numbers")
+    return Trained(callbacks.summaries.last, seconds)
+
+
+def make_callbacks(
+    run: PreparedRun, model: Trainable, start: Start, images: tf.Tensor | None
+) -> Callbacks:
+    """Returns what looks at the steps of a run.
+
+    Args:
+      run, model, start: as for `train`.
+      images: see `Summaries`.
+    """
+    config, plan, workers = run.config, run.plan, run.workers
+    batch = config.optimization.train_batch_size
+    folder = config.task.model_dir if workers.is_chief else None
+    span = {"start": start.step, "total": plan.train_steps}
+    compared = guesses(config, model.num_classes)
+    tally = Tally(model)
+    return Callbacks(
+        tally,
+        Progress(
+            tally,
+            **span,
+            views=batch * (2 if config.task.pretraining else 1),
+            epoch=plan.train_examples / batch,
+            guessing=compared,
+            worker="" if workers.is_chief else workers.name,
+        ),
+        WatchLoss(start=start.step),
+        Summaries(
+            tally,
+            **span,
+            folder=folder,
+            every=plan.summary_steps,
+            schedule=run.schedule,
+            images=images,
+        ),
+        Checkpointing(start.state, **span, every=plan.checkpoint_steps),
+        Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared),
+        Preemption(
+            model,
+            start.state,
+            start=start.step,
+            several=workers.count > 1,
+            account=f"{same_command(config)} goes on",
+        ),
+    )
 
 
 def export(run: PreparedRun, model: Network, start: Start) -> None:
