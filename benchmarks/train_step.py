@@ -4,15 +4,16 @@
 
 Contenders live side by side, each in a process of its own, and take turns; a turn lasts a step, or
 half a second where steps are shorter. Views are made beforehand: nothing but the step is timed.
-float32, LARS, no probe. `fit` is the loop of a real run, with all of its callbacks; the steps before the first
-turn are not counted. The ratio is the median over rounds of a contender's seconds to those of ours;
-processor seconds say what a step takes where other programs use the machine too. A peer that is not
-there is left out, and said so.
+float32, LARS, no probe. `fit` is the loop of a real run, with all of its callbacks. The ratio is
+the median over rounds of a contender's seconds to those of ours; processor seconds say what a step
+takes where other programs use the machine too. A peer that is not there is left out, and said so.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import resource
@@ -113,10 +114,11 @@ def fit(case: Case) -> None:
             self._seen = batch
 
     one = tf.data.Dataset.from_tensors({"views": _views(case)})
-    callbacks = [*make_callbacks(run, model, start, None), Last()]
-    sys.stderr = open(os.devnull, "w")  # progress is shown, to nobody
+    callbacks = [callback for callback in make_callbacks(run, model, start, None) if callback]
+    callbacks.append(Last())
     steps = run.plan.train_steps
-    model.fit(one.repeat(), steps_per_epoch=steps, verbose=0, callbacks=callbacks)
+    with contextlib.redirect_stderr(io.StringIO()):  # progress is shown, to nobody
+        model.fit(one.repeat(), steps_per_epoch=steps, verbose=0, callbacks=callbacks)
 
 
 def reference(case: Case) -> None:
@@ -131,7 +133,8 @@ def reference(case: Case) -> None:
     sys.argv = arguments
     run.FLAGS([
         "run", f"--resnet_depth={case.depth}", f"--image_size={case.size}", "--use_blur=False",
-        f"--weight_decay={WEIGHT_DECAY}", "--optimizer=lars", "--lineareval_while_pretraining=False",
+        f"--weight_decay={WEIGHT_DECAY}", "--optimizer=lars",
+        "--lineareval_while_pretraining=False",
     ])  # fmt: skip
     model = model_lib.Model(10)
     optimizer = model_lib.build_optimizer(RATE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from simclr_tf import data, stopping
+from simclr_tf import data, files, stopping
 from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import read_parts
 from simclr_tf.config import Config
@@ -23,8 +23,10 @@ from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.curves import Curves
 from simclr_tf.training.diverged import Diverged, WatchLoss
+from simclr_tf.training.loops import Loops
 from simclr_tf.training.network import Network
 from simclr_tf.training.preemption import Preemption
+from simclr_tf.training.profiling import Profiling
 from simclr_tf.training.progress import Progress
 from simclr_tf.training.simclr import SimCLR
 from simclr_tf.training.summaries import Summaries
@@ -57,6 +59,8 @@ class Callbacks(NamedTuple):
     checkpointing: Checkpointing
     curves: Curves
     preemption: Preemption
+    loops: Loops | None
+    profiling: Profiling | None
 
 
 def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
@@ -96,7 +100,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
                 run.strategy.distribute_datasets_from_function(input_fn),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
-                callbacks=list(callbacks),
+                callbacks=[callback for callback in callbacks if callback is not None],
             )
             # Keras takes an error of this kind, wherever it comes from, for the end of the data.
             if callbacks.checkpointing.step != plan.train_steps:
@@ -104,6 +108,8 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     finally:
         seconds = time.monotonic() - began
         callbacks.progress.close()
+        if callbacks.profiling is not None:
+            callbacks.profiling.close()
         with stopping.during(f"while drawing curves; {same_command(config)} goes on"):
             callbacks.curves.draw()
     left_out = callbacks.watch.left_out
@@ -118,7 +124,9 @@ def make_callbacks(
     """Returns what looks at the steps of a run.
 
     Args:
-      run, model, start: as for `train`.
+      run: from `prepare`.
+      model: compiled.
+      start: where it stands.
       images: see `Summaries`.
     """
     config, plan, workers = run.config, run.plan, run.workers
@@ -126,6 +134,15 @@ def make_callbacks(
     folder = config.task.model_dir if workers.is_chief else None
     span = {"start": start.step, "total": plan.train_steps}
     compared = guesses(config, model.num_classes)
+    every = (plan.summary_steps, plan.checkpoint_steps)
+    once: tuple[int, ...] = ()
+    profiling = None
+    if config.files.profile_steps is not None:
+        first, last = map(int, config.files.profile_steps.split(":"))
+        once = (first - 1, last)
+        if folder is not None:
+            place = files.join(folder, "train")  # beside TensorBoard's other files
+            profiling = Profiling(place, start=start.step, first=first, last=last)
     tally = Tally(model)
     return Callbacks(
         tally,
@@ -155,6 +172,8 @@ def make_callbacks(
             several=workers.count > 1,
             account=f"{same_command(config)} goes on",
         ),
+        None if plan.steps_per_loop else Loops(**span, every=every, once=once),
+        profiling,
     )
 
 

@@ -36,6 +36,6 @@ def test_a_run_has_fifty_summaries_whatever_its_length(given, steps, summaries) 
         )
 
     assert make().summary_steps == summaries
-    assert make().steps_per_loop == 1
+    assert make().steps_per_loop == 0
     assert make("--use_tpu").steps_per_loop == summaries
     assert make(workers=2).steps_per_loop == min(10, summaries)
