@@ -1,6 +1,7 @@
 """Where the training runs, and how its replicas talk to each other."""
 
 from simclr_tf.distribution.gather import (
+    context_of_many_replicas,
     gather_replicas,
     replica_offset,
     replica_share,
@@ -18,6 +19,7 @@ from simclr_tf.distribution.workers import (
 __all__ = [
     "Workers",
     "choose_strategy",
+    "context_of_many_replicas",
     "gather_replicas",
     "merge_moments",
     "noticing_lost_workers",
