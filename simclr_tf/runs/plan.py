@@ -73,7 +73,10 @@ def make_plan(
         )
     if files.profile_steps is not None and int(files.profile_steps.split(":")[1]) > steps:
         raise SettingError(
-            "profile_steps", files.profile_steps, f"is beyond the end of the run, step {steps:,}"
+            "profile_steps",
+            files.profile_steps,
+            f"ends behind the last step of the run, {steps:,}",
+            "give steps before it",
         )
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch
