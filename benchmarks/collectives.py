@@ -27,6 +27,7 @@ from benchmarks.scaling import Sizes, Traffic  # noqa: E402
 from simclr_tf.config import parse  # noqa: E402
 from simclr_tf.distribution import workers_of  # noqa: E402
 from simclr_tf.models import BatchNormRelu  # noqa: E402
+from simclr_tf.models.blocks import ProjectionShortcut  # noqa: E402
 from simclr_tf.runs.networks import build_simclr  # noqa: E402
 from simclr_tf.runs.plan import make_plan  # noqa: E402
 from simclr_tf.runs.preparation import PreparedRun, open_devices  # noqa: E402
@@ -149,9 +150,11 @@ def total(messages: list[Message]) -> Traffic:
 def sizes_of(model: Network) -> Sizes:
     """Counts what the formula needs to know of a network."""
     norms = [m for m in model.submodules if isinstance(m, BatchNormRelu) and m.synchronized]
+    shortcuts = [m for m in model.submodules if isinstance(m, ProjectionShortcut)]
     return Sizes(
         parameters=sum(v.shape.num_elements() for v in model.trainable_variables),
         channels=[norm.moving_mean.shape[0] for norm in norms],
+        together=sum(shortcut.norm in norms for shortcut in shortcuts),
         projection=model.projection_head.out_dim,
         metrics=len(model.train_metrics),
     )
@@ -199,7 +202,9 @@ def reference_graph(strategy: tf.distribute.Strategy, local: int, dim: int) -> t
 def main() -> None:
     """Prints what the module says, for the replicas, batches and flags of the command line."""
     replicas, batches = int(sys.argv[1]), [int(batch) for batch in sys.argv[2].split(",")]
-    config = parse([*sys.argv[3:], f"--num_virtual_devices={replicas}"])
+    # Not in a loop, whose collectives would be in a function of their own.
+    flags = [*sys.argv[3:], f"--num_virtual_devices={replicas}", "--steps_per_loop=1"]
+    config = parse(flags)
     tf.config.set_visible_devices([], "GPU")
     strategy = open_devices(config.hardware, seed=config.task.seed)
     plan = make_plan(config, train_examples=10**6, num_classes=_CLASSES, replicas=replicas)

@@ -63,12 +63,14 @@ class Sizes(NamedTuple):
     Attributes:
       parameters: trained numbers.
       channels: of each batch normalization that is shared between replicas.
+      together: how many of these travel with another: that of a shortcut with the block's last.
       projection: dimension of z.
       metrics: means that training reports.
     """
 
     parameters: int
     channels: Sequence[int]
+    together: int
     projection: int
     metrics: int
 
@@ -76,13 +78,14 @@ class Sizes(NamedTuple):
 def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
     """Returns what one replica hands over in a training step, by purpose; nothing if alone.
 
-    A replica holds `batch / replicas` pairs. Their two projections go to all others, side by side.
-    Each of these then holds a gradient for all projections, which are summed: the gather's gradient
-    is an all-reduce of the whole. A batch normalization gathers each replica's count and, of every
-    channel, mean and variance, as a sum of rows of which each replica fills one; the gradients of
-    the common mean and variance are summed. The gradients of all weights are one all-reduce. The
-    rest is small: how many pairs each replica has, asked for by the loss, by the mean over replicas
-    and by the gather's gradient; with that mean goes how many labels; the shape of what is
+    A replica holds `batch / replicas` pairs. Their two projections go to all others, side by
+    side. Each of these then holds a gradient for all projections, which are summed: the
+    gather's gradient is an all-reduce of the whole. A batch normalization gathers each
+    replica's count and, of every channel, mean and variance, as a sum of rows of which each
+    replica fills one; the gradients of the common mean and variance are summed; a shortcut's
+    travels with the block's last. The gradients of all weights are one all-reduce. The rest is
+    small: how many pairs each replica has, asked for by the loss, by the mean over replicas and
+    by the gather's gradient; with that mean goes how many labels; the shape of what is
     gathered; and, in one all-reduce, a sum and a count for each metric.
 
     Args:
@@ -93,7 +96,7 @@ def predict(sizes: Sizes, *, batch: int, replicas: int) -> dict[str, Traffic]:
     if replicas == 1:
         return {}
     row = 2 * sizes.projection * FLOAT
-    norms, channels = len(sizes.channels), sum(sizes.channels)
+    norms, channels = len(sizes.channels) - sizes.together, sum(sizes.channels)
     moments = replicas * (norms + 2 * channels) * FLOAT
     step = {
         "gather, forward": Traffic("all_gather", 1, batch // replicas * row),

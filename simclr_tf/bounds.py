@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import re
 from typing import Any, Protocol
 
 
@@ -69,6 +70,20 @@ class RangeOr:
 
     def __str__(self) -> str:
         return f"{self.range}, or {self.word}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """Steps of a run from the first to the last of them, counted from 1, as a text; or None."""
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return True
+        found = re.fullmatch(r"([1-9][0-9]{0,8}):([1-9][0-9]{0,8})", value)
+        return found is not None and int(found[1]) <= int(found[2])
+
+    def __str__(self) -> str:
+        return "FIRST:LAST, two steps of the run counted from 1, such as 20:22"
 
 
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.

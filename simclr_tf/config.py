@@ -124,6 +124,7 @@ class Files:
     keep_checkpoint_max: int
     keep_hub_module_max: int
     train_summary_steps: int
+    profile_steps: str | None
 
 
 @dataclasses.dataclass(frozen=True)

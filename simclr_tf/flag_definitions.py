@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from simclr_tf import architecture, bounds
-from simclr_tf.bounds import Bound, OneOf, Range, RangeOr
+from simclr_tf.bounds import Bound, OneOf, Range, RangeOr, Steps
 from simclr_tf.paths import PathIn
 from simclr_tf.pixel_rule import Color
 
@@ -493,6 +493,14 @@ GROUPS = (
                 _COUNT,
                 identity=False,
             ),
+            Flag(
+                "profile_steps",
+                None,
+                "FIRST:LAST, such as 20:22: writes a profile of these steps for TensorBoard to "
+                "train/ in model_dir.",
+                Steps(),
+                identity=False,
+            ),
         ),
     ),
     Group(
@@ -547,9 +555,10 @@ GROUPS = (
             Flag(
                 "steps_per_loop",
                 0,
-                "Steps that a device takes before the host looks at it again; summaries and "
-                "checkpoints wait for that. 0: the steps between summaries on TPUs, 10 at most "
-                "where several machines share the run, else 1.",
+                "Steps that a device takes before the host looks at it again; summaries, "
+                "checkpoints and signals wait for that. 0: as many as take a second, and none of "
+                "these waits longer; the steps between summaries on TPUs, 10 at most where several "
+                "machines share the run.",
                 _COUNT,
                 identity=False,
             ),

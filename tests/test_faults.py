@@ -182,7 +182,7 @@ def test_a_run_that_diverges_keeps_its_good_checkpoints(
 ) -> None:
     breaks_at(6)
     flags = ["--checkpoint_steps=2", "--train_steps=8", "--keep_checkpoint_max=1"]
-    flags += ["--train_summary_steps=100", f"--model_dir={tmp_path}"]
+    flags += ["--train_summary_steps=100", "--steps_per_loop=1", f"--model_dir={tmp_path}"]
     for _ in range(2):  # and once more from the good one
         assert run(*flags) == 70
         line = error_line(capsys.readouterr().err)
@@ -216,7 +216,7 @@ def test_skipping_goes_on_and_says_how_often(run, tmp_path: Path, capsys, breaks
 def test_skipping_gives_up_after_ten_in_a_row(run, tmp_path: Path, capsys, breaks_at) -> None:
     breaks_at(2, *range(4, 30))
     flags = ["--on_nonfinite=skip", "--train_steps=40", f"--model_dir={tmp_path}"]
-    assert run(*flags, "--checkpoint_steps=8") == 70
+    assert run(*flags, "--checkpoint_steps=8", "--steps_per_loop=1") == 70
     line = error_line(capsys.readouterr().err)
     assert "10 steps in a row, the last of them 13, give no number" in line
     assert f"the last good checkpoint is {tmp_path}/ckpt-8." in line

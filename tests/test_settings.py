@@ -31,6 +31,7 @@ AFFORDABLE = {
     "train_batch_size": st.integers(2, 9),
     "eval_batch_size": st.integers(1, 64),
     "eval_steps": st.integers(0, 2),
+    "profile_steps": st.sampled_from(["1:2", "2:2", "2:9"]),
     "steps_per_loop": st.integers(0, 3),
     "ft_proj_selector": st.integers(-1, 4),
     "weight_decay": st.sampled_from([0.0, 1e-6, 0.1]),

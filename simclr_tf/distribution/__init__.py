@@ -1,6 +1,7 @@
 """Where the training runs, and how its replicas talk to each other."""
 
 from simclr_tf.distribution.gather import (
+    context_of_many_replicas,
     gather_replicas,
     gather_sizes,
     num_replicas,
@@ -21,6 +22,7 @@ from simclr_tf.distribution.workers import (
 __all__ = [
     "Workers",
     "choose_strategy",
+    "context_of_many_replicas",
     "gather_replicas",
     "gather_sizes",
     "merge_moments",

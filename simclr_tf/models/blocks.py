@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from simclr_tf.models.normalization import BatchNormRelu
+from simclr_tf.models.normalization import BatchNormRelu, normalize_together
 
 
 class MakeNorm(Protocol):
@@ -145,12 +145,28 @@ class ProjectionShortcut(tf.keras.layers.Layer):
         self.conv = FixedPaddingConv2D(filters, 1, 1 if average else strides)
         self.norm = norm(relu=False)
 
-    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Does the convolution; the block that the shortcut belongs to calls `norm`."""
         if self.average and self.strides > 1:
             inputs = tf.nn.avg_pool2d(pad_fixed(inputs, 2), 2, self.strides, "VALID")
         elif self.average:
             inputs = tf.nn.avg_pool2d(inputs, 2, 1, "SAME")
-        return self.norm(self.conv(inputs), training=training)
+        return self.conv(inputs)
+
+
+def _normalize_beside(
+    shortcut: ProjectionShortcut | None,
+    inputs: tf.Tensor,
+    norm: BatchNormRelu,
+    hidden: tf.Tensor,
+    training: Any,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the normalized `hidden`, and what the shortcut makes of the block's inputs."""
+    if shortcut is None:
+        return norm(hidden, training=training), inputs
+    both = [hidden, shortcut(inputs)]
+    hidden, beside = normalize_together([norm, shortcut.norm], both, training)
+    return hidden, beside
 
 
 class ResidualBlock(tf.keras.layers.Layer):
@@ -192,11 +208,10 @@ class ResidualBlock(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         hidden = self.norm1(self.conv1(inputs), training=training)
-        hidden = self.norm2(self.conv2(hidden), training=training)
+        hidden = self.conv2(hidden)
+        hidden, inputs = _normalize_beside(self.shortcut, inputs, self.norm2, hidden, training)
         if self.excitation is not None:
             hidden = self.excitation(hidden)
-        if self.shortcut is not None:
-            inputs = self.shortcut(inputs, training=training)
         return tf.nn.relu(hidden + inputs)
 
 
@@ -244,9 +259,8 @@ class BottleneckBlock(tf.keras.layers.Layer):
             hidden = self.conv2(hidden, training=training)
         else:
             hidden = self.norm2(self.conv2(hidden), training=training)
-        hidden = self.norm3(self.conv3(hidden), training=training)
+        hidden = self.conv3(hidden)
+        hidden, inputs = _normalize_beside(self.shortcut, inputs, self.norm3, hidden, training)
         if self.excitation is not None:
             hidden = self.excitation(hidden)
-        if self.shortcut is not None:
-            inputs = self.shortcut(inputs, training=training)
         return tf.nn.relu(hidden + inputs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-from simclr_tf.distribution import merge_moments
+from simclr_tf.distribution import context_of_many_replicas, merge_moments
 
 EPSILON = 1e-5
 
@@ -63,30 +64,48 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         self.relu = relu
         self.init_zero = init_zero
 
-    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
-        """Normalizes `inputs` [batch, ..., channels]; keeps shape and dtype."""
+    def call(
+        self, inputs: tf.Tensor, training: Any = None, moments: Moments | None = None
+    ) -> tf.Tensor:
+        """Normalizes `inputs` [batch, ..., channels]; keeps shape and dtype.
+
+        Args:
+          inputs: float [batch, ..., channels].
+          training: whether to use the statistics of the batch, and update the moving ones.
+          moments: those statistics, where they are known already: see `normalize_together`.
+        """
         training = self._get_training_value(training)  # False if frozen; None is Keras's default
         if not tf.is_tensor(training) and not training:
             outputs = super().call(inputs, training=False)
+        elif moments is not None:
+            outputs = self._normalize(inputs, training, moments)
         elif not tf.is_tensor(training) and _may_fuse(inputs):
             outputs = self._normalize_fused(inputs)
         else:
-            outputs = self._normalize(inputs, training)
+            (moments,) = _batch_moments(inputs, over_replicas=self.synchronized)
+            outputs = self._normalize(inputs, training, moments)
         return tf.nn.relu(outputs) if self.relu else outputs
 
-    def _normalize(self, inputs: tf.Tensor, training: bool | tf.Tensor) -> tf.Tensor:
+    def shares(self, training: Any) -> bool:
+        """Whether replicas merge statistics in a call with this `training`."""
+        training = self._get_training_value(training)
+        sure = not tf.is_tensor(training) and bool(training)
+        return sure and self.synchronized and context_of_many_replicas() is not None
+
+    def _normalize(
+        self, inputs: tf.Tensor, training: bool | tf.Tensor, batch: Moments
+    ) -> tf.Tensor:
         """Normalizes with the statistics of this batch and updates the moving ones.
 
         Args:
           inputs: float [batch, ..., channels].
           training: use the moving statistics, and leave them alone, if this tensor is false.
+          batch: statistics of the batch.
         """
-        wide = tf.cast(inputs, tf.float32) if inputs.dtype.size == 2 else inputs
-        batch = _batch_moments(wide, over_replicas=self.synchronized)
         centered, variance = batch.centered, batch.variance
         if tf.is_tensor(training):
             # Not a branch: replicas may not call collectives in one.
-            centered = tf.where(training, centered, wide - self.moving_mean)
+            centered = tf.where(training, centered, _widened(inputs) - self.moving_mean)
             variance = tf.where(training, variance, tf.convert_to_tensor(self.moving_variance))
         seen = tf.logical_and(training, batch.count > 0)
         self._update(
@@ -138,7 +157,24 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         }
 
 
-class _Moments(NamedTuple):
+def normalize_together(
+    norms: Sequence[BatchNormRelu], inputs: Sequence[tf.Tensor], training: Any
+) -> list[tf.Tensor]:
+    """Calls each layer on its input. What replicas tell each other of all of them travels at once.
+
+    Args:
+      norms: layers.
+      inputs: float [batch, ..., channels] for each, with as many values in a channel.
+      training: as for a layer.
+    """
+    moments: Sequence[Moments | None] = [None] * len(norms)
+    if all(norm.shares(training) for norm in norms):
+        moments = _batch_moments(*inputs, over_replicas=True)
+    each = zip(norms, inputs, moments)
+    return [norm(values, training=training, moments=known) for norm, values, known in each]
+
+
+class Moments(NamedTuple):
     """Statistics of a batch.
 
     Attributes:
@@ -154,33 +190,70 @@ class _Moments(NamedTuple):
     count: tf.Tensor
 
 
-def _batch_moments(values: tf.Tensor, *, over_replicas: bool) -> _Moments:
+def _batch_moments(*inputs: tf.Tensor, over_replicas: bool) -> list[Moments]:
     """Takes the mean away before it squares: `E[x^2] - E[x]^2` may be anything, below zero too.
 
     Args:
-      values: float32 or float64 [batch, ..., channels]. The batch may be empty.
+      *inputs: float [batch, ..., channels], with as many values in a channel. The batch may be
+        empty.
       over_replicas: return the statistics of all replicas' values.
     """
     with tf.name_scope("moments"):
-        count = tf.cast(tf.size(values) // values.shape[-1], values.dtype)
+        own = [_own_moments(_widened(values)) for values in inputs]
+        if not over_replicas or context_of_many_replicas() is None:
+            return [Moments(o.values - o.rest, o.mean, o.variance, o.count) for o in own]
+        count, means, variances = merge_moments(
+            own[0].count,
+            tf.concat([one.mean for one in own], axis=0),
+            tf.concat([one.variance for one in own], axis=0),
+        )
+        channels = [values.shape[-1] for values in inputs]
+        return [
+            Moments(one.values - (one.rest + (mean - one.mean)), mean, variance, count)
+            for one, mean, variance in zip(
+                own, tf.split(means, channels), tf.split(variances, channels)
+            )
+        ]
 
-        def average(of: tf.Tensor) -> tf.Tensor:
-            total = tf.reduce_sum(of, axis=list(range(of.shape.rank - 1)))
-            return tf.math.divide_no_nan(total, count)
 
-        # The sum of many large numbers is rounded, and so is this mean; what is left of it shows
-        # once it is taken away. Whatever is taken away first, the result is the same.
-        first = tf.stop_gradient(average(values))
-        values = values - first
-        rest = average(values)
-        # Nothing cancels: `rest` is as small as the rounding of `first`.
-        variance = tf.maximum(average(tf.square(values)) - tf.square(rest), 0.0)
-        mean = first + rest
-        if over_replicas:
-            own = mean
-            count, mean, variance = merge_moments(count, own, variance)
-            rest += mean - own
-        return _Moments(values - rest, mean, variance, count)
+class _Own(NamedTuple):
+    """Statistics of this replica's values.
+
+    Attributes:
+      values: [batch, ..., channels], less something near the mean.
+      rest: [channels], the mean of these.
+      mean: [channels].
+      variance: [channels], the biased one.
+      count: float scalar, values in a channel.
+    """
+
+    values: tf.Tensor
+    rest: tf.Tensor
+    mean: tf.Tensor
+    variance: tf.Tensor
+    count: tf.Tensor
+
+
+def _own_moments(values: tf.Tensor) -> _Own:
+    count = tf.cast(tf.size(values) // values.shape[-1], values.dtype)
+
+    def average(of: tf.Tensor) -> tf.Tensor:
+        total = tf.reduce_sum(of, axis=list(range(of.shape.rank - 1)))
+        return tf.math.divide_no_nan(total, count)
+
+    # The sum of many large numbers is rounded, and so is this mean; what is left of it shows
+    # once it is taken away. Whatever is taken away first, the result is the same.
+    first = tf.stop_gradient(average(values))
+    values = values - first
+    rest = average(values)
+    # Nothing cancels: `rest` is as small as the rounding of `first`.
+    variance = tf.maximum(average(tf.square(values)) - tf.square(rest), 0.0)
+    return _Own(values, rest, first + rest, variance, count)
+
+
+def _widened(inputs: tf.Tensor) -> tf.Tensor:
+    """Returns 16-bit floats as float32, in which statistics are computed."""
+    return tf.cast(inputs, tf.float32) if inputs.dtype.size == 2 else inputs
 
 
 def _may_fuse(inputs: tf.Tensor) -> bool:

@@ -105,24 +105,32 @@ class LARS(tf.keras.optimizers.Optimizer):
             gradient += tf.cast(self.l2_weight_decay, variable.dtype) * weights
         adapted = variable not in self._not_adapted
 
-        gain = gradient
         if self.classic_momentum:
-            gain *= learning_rate
+            # Scalars first: each pass over the weights of a large network takes its time.
+            rate = learning_rate
             if adapted:
-                gain *= self._trust_ratio(weights, gradient)
-        new_velocity = momentum * velocity + gain
+                rate = rate * self._trust_ratio(weights, gradient)
+            # v <- momentum * v + gain and w <- w - 1 * v at once, or what Nesterov puts for it.
+            tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle,
+                accum=velocity.handle,
+                lr=tf.ones([], variable.dtype),
+                grad=rate * gradient,
+                momentum=momentum,
+                use_nesterov=self.nesterov,
+            )
+            return
+        new_velocity = momentum * velocity + gradient
         velocity.assign(new_velocity)
-        step = momentum * new_velocity + gain if self.nesterov else new_velocity
-        if not self.classic_momentum:
-            if adapted:
-                step *= self._trust_ratio(weights, step)
-            step *= learning_rate
-        variable.assign_sub(step)
+        step = momentum * new_velocity + gradient if self.nesterov else new_velocity
+        rate = learning_rate
+        if adapted:
+            rate = rate * self._trust_ratio(weights, step)
+        variable.assign_sub(rate * step)
 
     def _trust_ratio(self, weights: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
         """Returns a scalar that makes the step `trust_coefficient` times as long as the weights."""
-        weights_norm = tf.norm(weights)
-        direction_norm = tf.norm(direction)
+        weights_norm, direction_norm = _norm(weights), _norm(direction)
         usable = (weights_norm > 0) & (direction_norm > 0)
         return tf.where(usable, self.trust_coefficient * weights_norm / direction_norm, 1.0)
 
@@ -146,3 +154,8 @@ class LARS(tf.keras.optimizers.Optimizer):
             }
         )
         return config
+
+
+def _norm(values: tf.Tensor) -> tf.Tensor:
+    """Returns the Euclidean norm, reading `values` once: `tf.norm` stores all squares first."""
+    return tf.sqrt(2.0 * tf.nn.l2_loss(values))

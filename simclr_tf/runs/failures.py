@@ -64,8 +64,7 @@ def _explain_end(run: PreparedRun, state: TrainingState, end: Diverged) -> str:
             f"{run.plan.train_steps:,}, because a file could not be written or the data ended; "
             f"{state.standing()}, and {same_command(run.config)} goes on"
         )
-    first = max(end.step - run.plan.steps_per_loop + 1, 1)  # nobody looked between these
-    steps = f"{end.step:,}" if first == end.step else f"{first:,} to {end.step:,}"
+    steps = f"{end.step:,}" if end.first == end.step else f"{end.first:,} to {end.step:,}"
     happened = f"the {end.what} at step {steps} is no number"
     if end.steps:
         happened = f"{end.steps} steps in a row, the last of them {end.step:,}, give no number"
@@ -76,7 +75,7 @@ def _explain_end(run: PreparedRun, state: TrainingState, end: Diverged) -> str:
         f"{happened}; nothing was saved of it, {state.standing()}. Most likely the learning rate "
         f"is too high, {float(run.schedule(end.step - 1)):.3g} there: {remedy}, a lower "
         "`learning_rate` or more `warmup_epochs`. The pictures of that step: `mode=show_views` "
-        f"`model_dir={folder}` `step={first}`"
+        f"`model_dir={folder}` `step={end.first}`"
     )
 
 

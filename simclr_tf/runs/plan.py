@@ -9,7 +9,8 @@ from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
 
 # TensorFlow keeps two kilobytes of each collective of each call for good; a loop is one call. And
-# SIGTERM is heard after a loop: clouds give half a minute.
+# SIGTERM is heard after a loop: clouds give half a minute. Their loops do not adapt: each measures
+# another time, and all must take the same steps.
 STEPS_PER_LOOP_OF_WORKERS = 10
 
 
@@ -26,6 +27,7 @@ class Plan:
     checkpoint_steps: int
     summary_steps: int
     steps_per_loop: int
+    """0 where they adapt to the time that steps take, see `Loops`."""
     learning_rate: float
     """Peak learning rate, after scaling with the batch."""
 
@@ -70,12 +72,19 @@ def make_plan(
             if continued
             else "give fewer, or train longer",
         )
+    if files.profile_steps is not None and int(files.profile_steps.split(":")[1]) > steps:
+        raise SettingError(
+            "profile_steps",
+            files.profile_steps,
+            f"ends behind the last step of the run, {steps:,}",
+            "give steps before it",
+        )
     epoch = max(1, round(train_examples / batch))
     checkpoint_steps = files.checkpoint_steps or files.checkpoint_epochs * epoch
     summary_steps = files.train_summary_steps or checkpoint_steps
     if "train_summary_steps" not in config.given:  # a curve has fifty points, however short
         summary_steps = min(summary_steps, max(1, steps // 50))
-    steps_per_loop = 1
+    steps_per_loop = 0
     if config.hardware.on_tpu:
         steps_per_loop = summary_steps
     elif workers > 1:

@@ -18,6 +18,7 @@ from simclr_tf.runs.folder import describe_network, note_files, write_descriptio
 from simclr_tf.runs.lock import Lock, holding
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.start_screen import describe
+from simclr_tf.training import loops
 from simclr_tf.training.network import Network
 from simclr_tf.training.training_state import DAMAGED, TrainingState
 
@@ -81,7 +82,7 @@ def compile_network(model: Network, run: PreparedRun) -> None:
     model.compile(
         optimizer=optimizer,
         jit_compile=run.config.hardware.jit_compile,
-        steps_per_execution=run.plan.steps_per_loop,
+        steps_per_execution=run.plan.steps_per_loop or loops.COMPILED_WITH,
         skip_nonfinite=asked.on_nonfinite == "skip",
     )
 

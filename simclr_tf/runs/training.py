@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from simclr_tf import data, stopping
+from simclr_tf import data, files, stopping
 from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import read_parts
 from simclr_tf.config import Config
@@ -23,8 +24,10 @@ from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.curves import Curves
 from simclr_tf.training.diverged import Diverged, WatchLoss
+from simclr_tf.training.loops import Loops
 from simclr_tf.training.network import Network
 from simclr_tf.training.preemption import Preemption
+from simclr_tf.training.profiling import Profiling
 from simclr_tf.training.progress import Progress
 from simclr_tf.training.simclr import SimCLR
 from simclr_tf.training.summaries import Summaries
@@ -45,6 +48,20 @@ class Trained(NamedTuple):
 
     metrics: dict[str, float]
     seconds: float
+
+
+class Callbacks(NamedTuple):
+    """What looks at the steps of a run, in the order in which it is called."""
+
+    tally: Tally
+    progress: Progress
+    watch: WatchLoss
+    summaries: Summaries
+    checkpointing: Checkpointing
+    curves: Curves
+    preemption: Preemption
+    loops: Loops | None
+    profiling: Profiling | None
 
 
 def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
@@ -74,61 +91,94 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     if workers.is_chief and run.device_type != "TPU":
         input_fn = first.watching(input_fn)
         sample_views = lambda: pipeline.views.finish_few(first.take())
-    span = {"start": start.step, "total": plan.train_steps}
-    tally = Tally(model)
-    compared = guesses(config, model.num_classes)
-    progress = Progress(
-        tally,
-        **span,
-        views=batch * (2 if config.task.pretraining else 1),
-        epoch=plan.train_examples / batch,
-        guessing=compared,
-        worker="" if workers.is_chief else workers.name,
-    )
-    watch = WatchLoss(start=start.step)
-    folder = config.task.model_dir if workers.is_chief else None
-    summaries = Summaries(
-        tally,
-        **span,
-        folder=folder,
-        every=plan.summary_steps,
-        schedule=run.schedule,
-        images=sample_views,
-    )
-    curves = Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared)
-    checkpointing = Checkpointing(start.state, **span, every=plan.checkpoint_steps)
-    preemption = Preemption(
-        model,
-        start.state,
-        start=start.step,
-        several=workers.count > 1,
-        account=f"{same_command(config)} goes on",
-    )
+    callbacks = make_callbacks(run, model, start, sample_views)
     began = time.monotonic()
     try:
         told = f"in training, not saved; {same_command(config)} goes on from the last checkpoint"
         with (
             explaining_failures(run, start.state),
             stopping.during(told),
-            stopping.until_step_ends(preemption.tell),
+            stopping.until_step_ends(callbacks.preemption.tell),
         ):
             model.fit(
                 run.strategy.distribute_datasets_from_function(input_fn),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
-                callbacks=[tally, progress, watch, summaries, checkpointing, curves, preemption],
+                callbacks=[callback for callback in callbacks if callback is not None],
             )
             # Keras takes an error of this kind, wherever it comes from, for the end of the data.
-            if checkpointing.step != plan.train_steps:
-                raise Diverged("data", checkpointing.step)
+            if callbacks.checkpointing.step != plan.train_steps:
+                raise Diverged("data", callbacks.checkpointing.step)
     finally:
         seconds = time.monotonic() - began
-        progress.close()
+        callbacks.progress.close()
+        if callbacks.profiling is not None:
+            callbacks.profiling.close()
         with stopping.during(f"while drawing curves; {same_command(config)} goes on"):
-            curves.draw()
-    if watch.left_out:
-        print(f"{watch.left_out:,} steps left out, whose loss or weights were no numbers")
-    return Trained(summaries.last, seconds)
+            callbacks.curves.draw()
+    left_out = callbacks.watch.left_out
+    if left_out:
+        print(f"{left_out:,} steps left out, whose loss or weights were no numbers")
+    return Trained(callbacks.summaries.last, seconds)
+
+
+def make_callbacks(
+    run: PreparedRun, model: Trainable, start: Start, images: Callable[[], tf.Tensor] | None
+) -> Callbacks:
+    """Returns what looks at the steps of a run.
+
+    Args:
+      run: from `prepare`.
+      model: compiled.
+      start: where it stands.
+      images: see `Summaries`.
+    """
+    config, plan, workers = run.config, run.plan, run.workers
+    batch = config.optimization.train_batch_size
+    folder = config.task.model_dir if workers.is_chief else None
+    span = {"start": start.step, "total": plan.train_steps}
+    compared = guesses(config, model.num_classes)
+    every = (plan.summary_steps, plan.checkpoint_steps)
+    once: tuple[int, ...] = ()
+    profiling = None
+    if config.files.profile_steps is not None:
+        first, last = map(int, config.files.profile_steps.split(":"))
+        once = (first - 1, last)
+        if folder is not None:
+            place = files.join(folder, "train")  # beside TensorBoard's other files
+            profiling = Profiling(place, start=start.step, first=first, last=last)
+    tally = Tally(model)
+    return Callbacks(
+        tally,
+        Progress(
+            tally,
+            **span,
+            views=batch * (2 if config.task.pretraining else 1),
+            epoch=plan.train_examples / batch,
+            guessing=compared,
+            worker="" if workers.is_chief else workers.name,
+        ),
+        WatchLoss(start=start.step),
+        Summaries(
+            tally,
+            **span,
+            folder=folder,
+            every=plan.summary_steps,
+            schedule=run.schedule,
+            images=images,
+        ),
+        Checkpointing(start.state, **span, every=plan.checkpoint_steps),
+        Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared),
+        Preemption(
+            model,
+            start.state,
+            start=start.step,
+            several=workers.count > 1,
+            account=f"{same_command(config)} goes on",
+        ),
+        None if plan.steps_per_loop else Loops(**span, every=every, once=once),
+        profiling,
+    )
 
 
 def export(run: PreparedRun, model: Network, start: Start) -> None:

@@ -18,11 +18,13 @@ class Diverged(Exception):
       what: `loss`, `weights` or, where training ended early, `data`.
       step: after which it was noticed.
       steps: so many have been left out one after the other.
+      first: step at which it may have begun: nobody looked between; None means `step`.
     """
 
-    def __init__(self, what: str, step: int, steps: int = 0) -> None:
-        super().__init__(what, step, steps)
+    def __init__(self, what: str, step: int, steps: int = 0, first: int | None = None) -> None:
+        super().__init__(what, step, steps, first)
         self.what, self.step, self.steps = what, step, steps
+        self.first = step if first is None else first
 
 
 class WatchLoss(tf.keras.callbacks.Callback):
@@ -40,15 +42,16 @@ class WatchLoss(tf.keras.callbacks.Callback):
 
     def __init__(self, *, start: int) -> None:
         super().__init__()
-        self._start = start
+        self._supports_tf_logs = True
+        self._start = self._step = start
         self.left_out = 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        step = self._start + batch + 1
-        if not math.isfinite(logs["total_loss"]):
-            raise Diverged("loss", step)
+        before, self._step = self._step, self._start + batch + 1
+        if not math.isfinite(float(logs["total_loss"])):
+            raise Diverged("loss", self._step, first=before + 1)
         self.left_out = round(float(logs.get("left_out", 0)))
         in_a_row = round(float(logs.get("left_out_in_a_row", 0)))
         if in_a_row >= IN_A_ROW:
-            raise Diverged("loss", step, in_a_row)
+            raise Diverged("loss", self._step, in_a_row, first=before + 1)

@@ -21,6 +21,7 @@ class EverySteps(tf.keras.callbacks.Callback):
 
     def __init__(self, *, start: int, total: int, every: int):
         super().__init__()
+        self._supports_tf_logs = True  # Keras need not fetch each metric from the device
         self._start, self._total, self._every = start, total, every
         self.step = start
 

@@ -32,6 +32,7 @@ class Preemption(tf.keras.callbacks.Callback):
         self, network: Network, state: TrainingState, *, start: int, several: bool, account: str
     ) -> None:
         super().__init__()
+        self._supports_tf_logs = True
         self._state, self._start, self._account = state, start, account
         self._told: tf.Variable | None = None
         if several:

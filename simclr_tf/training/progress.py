@@ -69,6 +69,7 @@ class Progress(tf.keras.callbacks.Callback):
         worker: str = "",
     ) -> None:
         super().__init__()
+        self._supports_tf_logs = True
         self._take = tally.since_last()
         self._total, self._epoch, self._start = total, epoch, start
         self._views, self._guessing, self._worker = views, guessing, worker

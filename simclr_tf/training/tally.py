@@ -26,6 +26,7 @@ class Tally(tf.keras.callbacks.Callback):
 
     def __init__(self, network: Stepping) -> None:
         super().__init__()
+        self._supports_tf_logs = True
         self._metrics = network.train_metrics
         self._sums = np.zeros([len(self._metrics), 2])
         self._seen = np.zeros_like(self._sums)

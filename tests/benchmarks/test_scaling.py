@@ -25,8 +25,8 @@ def test_formula_equals_the_graph(replicas: int, precision: str) -> None:
     # By hand: 8 dimensions, two views, 4 bytes; 8 dimensions of the last of 23 normalizations.
     assert step["gather, forward"] == Traffic("all_gather", 1, BATCH // replicas * 2 * 8 * 4)
     assert step["reference, forward"].payload == replicas * step["gather, forward"].payload
-    # One collective each way.
-    assert step["batch norm, forward"].messages == step["batch norm, backward"].messages == 23
+    # One collective each way, and four shortcuts' travel with another's.
+    assert step["batch norm, forward"].messages == step["batch norm, backward"].messages == 19
     assert len(sizes.channels) == 23 and sizes.channels[-1] == 8
     assert set(step) == {
         *("gather, forward", "gather, backward", "batch norm, forward", "batch norm, backward"),
@@ -70,7 +70,7 @@ def test_bytes_sent_are_those_of_a_ring(replicas: int) -> None:
 
 
 def test_what_sends_nothing() -> None:
-    sizes = Sizes(parameters=10, channels=[3], projection=4, metrics=2)
+    sizes = Sizes(parameters=10, channels=[3], together=0, projection=4, metrics=2)
     assert predict(sizes, batch=8, replicas=1) == {}
     assert Traffic("all_reduce", 1, 24).sent(1) == Traffic("all_gather", 1, 24).sent(1) == 0
     not_shared = predict(sizes._replace(channels=[]), batch=8, replicas=2)

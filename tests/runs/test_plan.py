@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simclr_tf import config
+from simclr_tf.errors import SettingError
 from simclr_tf.runs import plan
 
 
@@ -36,6 +37,17 @@ def test_a_run_has_fifty_summaries_whatever_its_length(given, steps, summaries) 
         )
 
     assert make().summary_steps == summaries
-    assert make().steps_per_loop == 1
+    assert make().steps_per_loop == 0
     assert make("--use_tpu").steps_per_loop == summaries
     assert make(workers=2).steps_per_loop == min(10, summaries)
+
+
+def test_a_profile_ends_within_the_run() -> None:
+    def make(steps: str) -> plan.Plan:
+        asked = config.parse(["--train_steps=30", "--warmup_epochs=0", f"--profile_steps={steps}"])
+        return plan.make_plan(asked, train_examples=1000, num_classes=None, replicas=1)
+
+    make("30:30")
+    with pytest.raises(SettingError, match="last step of the run, 30") as raised:
+        make("30:31")
+    assert raised.value.field == "profile_steps"

@@ -201,6 +201,12 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_is_saved(summary_steps:
     assert state.saved == [12]
 
 
+def test_a_loop_whose_loss_is_no_number_is_named_from_its_first_step() -> None:
+    with pytest.raises(Diverged) as caught:
+        fit(Model(broken_at=5, steps_a_call=3), 9, WatchLoss(start=10))
+    assert (caught.value.first, caught.value.step) == (14, 16)
+
+
 def test_ten_steps_left_out_in_a_row_end_the_run() -> None:
     watch = WatchLoss(start=100)
     watch.on_train_batch_end(20, {"total_loss": 1.0, "left_out": 15.0, "left_out_in_a_row": 9.0})
