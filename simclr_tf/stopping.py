@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -43,6 +44,7 @@ class _State:
         self.number = 0  # of the first of them
         self.waits_for_step = False
         self.tell: Callable[[], None] = lambda: None
+        self.raised: Callable[[], Stopped | None] = lambda: None  # the last one, while it lives
 
 
 _state = _State()
@@ -134,14 +136,20 @@ def _handle(number: int, frame: Any) -> None:
         _state.number = number
         _say(f"{SIGNALS[signal.Signals(number)]}: saves after this step; once more ends at once")
         return
-    raise Stopped(number, _state.doing)
+    stop = Stopped(number, _state.doing)
+    _state.raised = weakref.ref(stop)
+    try:
+        raise stop
+    finally:
+        del stop  # by which this frame would keep it alive
 
 
 def _watch(reading: int, state: _State) -> None:
     """Ends the process where the main thread does not: at once at the second signal.
 
     Python calls `_handle` between two of its own instructions only, and TensorFlow may compute, or
-    wait for another machine, between them.
+    wait for another machine, between them. Or it has called Python from C++ and drops what is
+    raised there, as where it asks for an attribute: then the signal comes once more.
     """
     come = 0
     with open(reading, "rb", buffering=0) as numbers:
@@ -154,6 +162,8 @@ def _watch(reading: int, state: _State) -> None:
             if not ended and state.told < come:
                 _say(f"stopped by {SIGNALS[signal.Signals(number[0])]}{state.doing}")
                 os._exit(128 + number[0])
+            if not (ended or state.number or state.raised()):
+                os.kill(os.getpid(), number[0])
 
 
 def _say(line: str) -> None:

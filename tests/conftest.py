@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +104,14 @@ def run_here(shared_views: Callable[..., Any]) -> Callable[..., int]:
     import tensorflow as tf
 
     from simclr_tf.run import main
-    from simclr_tf.runs import networks, training
-    from simclr_tf.training.curves import Curves
+    from simclr_tf.runs import networks
+    from tests.bare import bare
 
     def call(*flags: object, export: bool = True) -> int:
-        """Takes `export=False` where nobody looks at SavedModel and curves: half of the work."""
+        """Takes `export=False` where nobody looks at what `bare` leaves out: half of the work."""
         tf.keras.backend.clear_session()
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, nullcontext() if export else bare():
             patch.setattr(networks, "SimCLRViews", shared_views)
-            if not export:
-                patch.setattr(training, "export", lambda *_: None)
-                patch.setattr(Curves, "draw", lambda _: None)
             try:
                 return main(["simclr_tf", *map(str, flags)])
             finally:

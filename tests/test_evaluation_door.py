@@ -15,11 +15,11 @@ from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(run_here, tmp_path_factory) -> Path:
     """A run that was evaluated when it ended."""
     folder = tmp_path_factory.mktemp("trained")
     flags = ["--train_steps=2", "--mode=train_then_eval", "--eval_steps=2"]
-    assert main(["simclr_tf", *TINY, *flags, f"--model_dir={folder}"]) == 0
+    assert run_here(*TINY, *flags, f"--model_dir={folder}", export=False) == 0
     return folder
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.run import main
 from simclr_tf.serving import formats
 from tests.conftest import TINY
 
@@ -20,11 +19,11 @@ pytestmark = pytest.mark.smoke
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def finished(run_here, tmp_path_factory) -> Path:
     """A run of two steps whose classifier reads a layer of the projection head."""
     folder = tmp_path_factory.mktemp("finished")
     given = ["--train_mode=finetune", "--ft_proj_selector=1", "--train_steps=2"]
-    assert main(["simclr_tf", *TINY, *given, f"--model_dir={folder}"]) == 0
+    assert run_here(*TINY, *given, f"--model_dir={folder}") == 0
     return folder
 
 

@@ -51,7 +51,8 @@ def run_on(run, pictures):
 
 def test_from_pictures_to_a_classifier(run, run_on, pictures, tmp_path, capsys) -> None:
     pretrained, probed, tuned = (tmp_path / name for name in ("pretrained", "probed", "tuned"))
-    assert run_on("--train_steps=6", "--train_split=all", f"--model_dir={pretrained}") == 0
+    train = ["--train_steps=6", "--train_split=all", f"--model_dir={pretrained}"]
+    assert run_on(*train, export=False) == 0
     printed = capsys.readouterr().out
     assert "pre-train without labels\n" in printed
     assert f"3 files could not be read; see {pretrained}/bad_images.txt" in printed

@@ -58,9 +58,8 @@ def test_in_training_it_saves_first(number, tmp_path: Path) -> None:
 def test_twice_it_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     flags = [*TINY, "--train_steps=100000", "--checkpoint_steps=5", f"--model_dir={folder}"]
-    # Long steps: the second signal comes in the one that the first waits for.
-    long = ["--train_batch_size=1024", "--width_multiplier=1", "--image_size=16"]
-    process = processes.start(*flags, *long)
+    # The second signal comes in the step that the first waits for.
+    process = processes.start(*flags, module="tests.long_step")
     begun = lambda: " step 1/100,000 " in process.printed()  # noqa: E731
     printed = stop_when(process, begun, signal.SIGINT, signal.SIGINT, pause=0.2)
     assert process.returncode == 130

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -62,6 +64,21 @@ def test_after_the_last_step_it_is_not_forgotten() -> None:
         stopping.until_step_ends(lambda: None),
     ):
         send()
+
+
+def test_one_that_is_dropped_comes_again(monkeypatch) -> None:
+    """As where TensorFlow's C++ asks Python for an attribute, and clears whatever it raises."""
+    monkeypatch.setattr(stopping, "_SECONDS_TO_END", 0.1)
+    with stopping.noticing_signals():
+        with contextlib.suppress(Stopped):
+            send()
+        with pytest.raises(Stopped):
+            time.sleep(10)
+    with stopping.noticing_signals():
+        with pytest.raises(Stopped) as caught:
+            send()
+        time.sleep(0.5)  # what is being dealt with does not
+    assert caught.value.number == signal.SIGTERM
 
 
 def test_in_another_thread_nothing_changes() -> None:

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tests import processes
+from tests.conftest import TINY
 
 
 def weights_of(model_dir: Path, prefix: str = "") -> dict[str, np.ndarray]:
@@ -39,13 +40,10 @@ def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray], **k
 
 
 @pytest.fixture(scope="module")
-def pretrained(tmp_path_factory) -> Path:
+def pretrained(run_here, tmp_path_factory) -> Path:
     """A run of three steps."""
-    from simclr_tf.run import main
-    from tests.conftest import TINY
-
     folder = tmp_path_factory.mktemp("pretrained")
-    assert main(["simclr_tf", *TINY, "--train_steps=3", f"--model_dir={folder}"]) == 0
+    assert run_here(*TINY, "--train_steps=3", f"--model_dir={folder}") == 0
     return folder
 
 
@@ -169,12 +167,10 @@ def test_finetune_from_checkpoint_equals_from_saved_model(pretrained, run, tmp_p
         assert_same(results[0], result)
 
 
-def test_architecture_is_read_from_the_checkpoint(pretrained, tmp_path) -> None:
-    from simclr_tf.run import main
-
+def test_architecture_is_read_from_the_checkpoint(pretrained, run_here, tmp_path) -> None:
     flags = ["--train_mode=finetune", f"--checkpoint={pretrained}", "--dataset=digits"]
     flags += ["--train_steps=1", "--train_batch_size=16", "--warmup_epochs=0"]
-    assert main(["simclr_tf", *flags, f"--model_dir={tmp_path}"]) == 0
+    assert run_here(*flags, f"--model_dir={tmp_path}", export=False) == 0
     stored = json.loads((tmp_path / "simclr.json").read_text())
     assert stored["architecture"]["width_multiplier"] == 0.0625
     assert stored["preprocessing"]["image_size"] == 8
@@ -217,10 +213,8 @@ def test_evaluation_counts_every_image_once(run, tmp_path) -> None:
     assert result["eval/label_top_1_accuracy"] == pytest.approx(hits / count, abs=1e-6)
 
 
-def test_eval_mode_follows_a_finished_run(pretrained, run, capsys) -> None:
-    from simclr_tf.run import main
-
-    assert main(["simclr_tf", "--mode=eval", "--eval_split=test", f"--model_dir={pretrained}"]) == 0
+def test_eval_mode_follows_a_finished_run(pretrained, run_here, capsys) -> None:
+    assert run_here("--mode=eval", "--eval_split=test", f"--model_dir={pretrained}") == 0
     assert "step 3, test (" in capsys.readouterr().out
     assert json.loads((pretrained / "result.json").read_text())["global_step"] == 3
 

@@ -128,7 +128,9 @@ def test_three_workers_fine_tune_as_one_device_does(
 ) -> None:
     flags = [*COMMON, "--train_mode=finetune", f"--checkpoint={pretrained}", "--train_steps=10"]
     flags += ["--train_batch_size=18", "--eval_batch_size=120"]
-    chief = processes.run_workers(3, *flags, f"--model_dir={tmp_path / 'three'}")[0]
+    chief = processes.run_workers(
+        3, *flags, f"--model_dir={tmp_path / 'three'}", module="tests.bare"
+    )[0]
     run_merged(3, *flags, f"--model_dir={tmp_path / 'one'}")
     check_same(tmp_path / "one", tmp_path / "three")
     assert "step 10, test (355 images)" in chief
@@ -153,7 +155,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     folder = tmp_path / "run"
     flags = [*COMMON, "--mode=train", "--train_summary_steps=20", f"--model_dir={folder}"]
 
-    workers = processes.start_workers(2, *flags)
+    workers = processes.start_workers(2, *flags, module="tests.bare")
     wait_for(folder / "ckpt-5.index", workers)
     workers[1].kill()
     begin = time.monotonic()
@@ -165,7 +167,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     assert "start all workers again" in last
     workers[1].communicate()
 
-    workers = processes.start_workers(2, *flags)
+    workers = processes.start_workers(2, *flags, module="tests.bare")
     wait_for(folder / "ckpt-10.index", workers)
     workers[1].send_signal(signal.SIGTERM)
     outputs = [worker.communicate(timeout=SECONDS_TO_NOTICE) for worker in workers]
@@ -177,7 +179,7 @@ def test_killed_and_preempted_workers_end_where_undisturbed_ones_do(
     assert 10 <= step < 20
     assert (folder / f"ckpt-{step}.index").exists()
 
-    chief = processes.run_workers(2, *flags)[0]
+    chief = processes.run_workers(2, *flags, module="tests.bare")[0]
     assert f"continues from step {step}" in chief
     first, second = processes.weights(pretrained), processes.weights(folder)
     assert first.keys() == second.keys()

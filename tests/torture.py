@@ -29,7 +29,7 @@ from simclr_tf.errors import UserError
 from tests import processes
 from tests.conftest import TINY
 
-STEPS = 40
+STEPS = 20
 FLAGS = [*TINY, "--mode=train_then_eval", f"--train_steps={STEPS}", "--checkpoint_steps=2"]
 FLAGS += ["--keep_checkpoint_max=2"]
 _SECONDS_A_RUN = 180

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
+import json
 import types
 from pathlib import Path
 
@@ -11,43 +10,31 @@ import pytest
 
 from simclr_tf import memory
 from simclr_tf.config import parse
-from simclr_tf.runs import cost, networks, preparation, starting
-from simclr_tf.training.rehearsal import rehearsing
-from tests.conftest import TINY
+from simclr_tf.runs import cost
+from tests import processes
+from tests.runs import measured_peak
 from tests.test_training_runs import assert_same, weights_of
 
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measures small runs too."""
+    """Measures small runs too, on small batches."""
+    monkeypatch.setattr(cost, "_sizes", lambda batch, replicas: iter((2, 4)))
     monkeypatch.setattr(cost, "_SMALL_SHARE", 0.0)
     monkeypatch.setattr(cost, "_SHORT_SECONDS", 0.0)
     monkeypatch.setattr(cost, "_VIEWS_SECONDS", 0.05)
 
 
-def test_the_peak_is_foreseen_from_small_batches(
-    always: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_peak_is_foreseen_from_small_batches() -> None:
     """Within a third of what a step of the whole batch then takes."""
-    flags = ["--image_size=32", "--width_multiplier=0.25", "--train_batch_size=128"]
-    run = preparation.prepare(parse([*TINY, *flags]), None)
-    with run.strategy.scope():
-        model = networks.build_simclr(run.config, run.plan.num_classes)
-        starting.compile_network(model, run)
-    monkeypatch.setattr(cost, "_sizes", lambda batch, replicas: iter((16, 32)))
-    # What earlier tests have left: a run begins in a process that has nothing to use again.
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    memory.forget_peak()
-    foreseen, seconds = cost._measure_step(run, model)
-    with rehearsing(model, run.strategy):
-        small = memory.peak()
-        cost._step(run, model, 128)
-        large = memory.peak()
-    assert large - small > 100e6  # else nothing is measured
-    assert foreseen.image * 96 == pytest.approx(large - small, rel=1 / 3)
-    assert foreseen.at(128) == pytest.approx(large + cost._BESIDE, rel=1 / 3)
-    assert 0 < seconds < 1
+    printed = processes.run(module="tests.runs.measured_peak")
+    found = json.loads(printed.splitlines()[-1])
+    rise = found["large"] - found["small"]
+    assert rise > 100e6  # else nothing is measured
+    images = measured_peak.BATCH - measured_peak.SMALL[-1]
+    assert found["image"] * images == pytest.approx(rise, rel=1 / 3)
+    assert found["whole"] == pytest.approx(found["large"] + cost._BESIDE, rel=1 / 3)
+    assert 0 < found["seconds"] < 1
 
 
 def test_what_cannot_fit_is_refused_with_what_fits(

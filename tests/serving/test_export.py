@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.run import main
 from simclr_tf.serving.export import export_saved_model
 from tests.conftest import TINY
 from tests.serving.conftest import describe, make_network
@@ -43,10 +42,10 @@ assert not any(name.startswith(("simclr_tf", "keras_cv")) for name in sys.module
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(run_here, tmp_path_factory) -> Path:
     """A run of two steps with two image files beside it."""
     folder = tmp_path_factory.mktemp("run")
-    assert main(["simclr_tf", *TINY, "--train_steps=2", f"--model_dir={folder}"]) == 0
+    assert run_here(*TINY, "--train_steps=2", f"--model_dir={folder}") == 0
     rng = np.random.default_rng(0)
     gray = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
     color = rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)
