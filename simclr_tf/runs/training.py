@@ -13,6 +13,7 @@ from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import read_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, first_line
+from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
 from simclr_tf.runs.preparation import PreparedRun
@@ -58,18 +59,8 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
         return Trained({}, 0.0)
-    assert model.views is not None  # `runs.networks` gives them
     batch = config.optimization.train_batch_size
-    pipeline = ViewPipeline(model.views, on_device=_augments_on_device(run))
-    input_fn = data.train_input_fn(
-        run.dataset,
-        split=config.data.train_split,
-        global_batch_size=batch,
-        transform=pipeline,
-        cache=config.data.cache_dataset,
-        seed=config.task.seed,
-        start_step=start.step,
-    )
+    pipeline = view_pipeline(run, model)
     span = {"start": start.step, "total": plan.train_steps}
     tally = Tally(model)
     compared = guesses(config, model.num_classes)
@@ -109,7 +100,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
             stopping.until_step_ends(preemption.tell),
         ):
             model.fit(
-                run.strategy.distribute_datasets_from_function(input_fn),
+                training_batches(run, pipeline, start=start.step),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
                 callbacks=[tally, progress, watch, summaries, checkpointing, curves, preemption],
@@ -189,8 +180,3 @@ def _sample_views(run: PreparedRun, pipeline: ViewPipeline) -> tf.Tensor:
     )
     (first,) = input_fn(tf.distribute.InputContext()).take(1)
     return pipeline.views.finish(first)[:count]
-
-
-def _augments_on_device(run: PreparedRun) -> bool:
-    place = run.config.augmentation.augment_on
-    return run.device_type != "CPU" if place == "auto" else place == "device"
