@@ -15,6 +15,14 @@ from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.simclr import SimCLR
 
 
+def build_network(config: Config, num_classes: int | None) -> SimCLR | Classifier:
+    """Returns what `train_mode` trains."""
+    if config.task.pretraining:
+        return build_simclr(config, num_classes)
+    assert num_classes is not None  # `prepare` asks for labels
+    return build_classifier(config, num_classes)
+
+
 def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
     """Returns what pre-training trains, with an online linear probe if `num_classes` is given."""
     head = None
