@@ -29,6 +29,7 @@ class Task:
     allow_partial_checkpoint: bool
     trust_checkpoint: bool
     seed: int
+    plan_hours: float
 
     @property
     def pretraining(self) -> bool:

@@ -23,6 +23,7 @@ _FRACTION = Range(0.0, 1.0, below_high=True)
 # Numbers of images, steps and files, none of which comes near: beyond, TensorFlow's numbers end.
 _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
+_MODES = ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +110,11 @@ GROUPS = (
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
                 "regression on the features of --checkpoint, or of the run in --model_dir; "
                 "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
-                "in another --format.",
-                OneOf(("train", "eval", "train_then_eval", "probe", "show_views", "export")),
+                "in another --format; plan: what training would take on this machine, and a "
+                "command for it.",
+                OneOf(
+                    ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
+                ),
                 identity=False,
             ),
             Flag(
@@ -148,6 +152,14 @@ GROUPS = (
                 0,
                 "Seed of initial weights, data order and augmentation.",
                 bounds.SEED,
+            ),
+            Flag(
+                "plan_hours",
+                0.0,
+                "Hours for which --mode=plan proposes image size, network, batch and epochs, where "
+                "they are not given. 0: it takes all as they are.",
+                Range(0.0, 100_000.0),
+                identity=False,
             ),
         ),
     ),
