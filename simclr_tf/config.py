@@ -29,6 +29,7 @@ class Task:
     allow_partial_checkpoint: bool
     trust_checkpoint: bool
     seed: int
+    plan_hours: float
 
     @property
     def pretraining(self) -> bool:
@@ -93,6 +94,17 @@ class Optimization:
     weight_decay: float
     momentum: float
     on_nonfinite: str
+
+    @property
+    def pairs_at_a_time(self) -> int:
+        """How many pairs, or images, a step encodes at a time: all, unless told otherwise."""
+        micro, batch = self.micro_batch_size, self.train_batch_size
+        return micro if isinstance(micro, int) and 0 < micro < batch else batch
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether that is less than the batch."""
+        return self.pairs_at_a_time < self.train_batch_size
 
 
 @dataclasses.dataclass(frozen=True)

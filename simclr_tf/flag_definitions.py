@@ -23,6 +23,7 @@ _FRACTION = Range(0.0, 1.0, below_high=True)
 # Numbers of images, steps and files, none of which comes near: beyond, TensorFlow's numbers end.
 _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
+_MODES = ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +130,11 @@ GROUPS = (
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
                 "regression on the features of --checkpoint, or of the run in --model_dir; "
                 "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
-                "in another --format.",
-                OneOf(("train", "eval", "train_then_eval", "probe", "show_views", "export")),
+                "in another --format; plan: what training would take on this machine, and a "
+                "command for it.",
+                OneOf(
+                    ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
+                ),
                 identity=False,
             ),
             Flag(
@@ -168,6 +172,14 @@ GROUPS = (
                 0,
                 "Seed of initial weights, data order and augmentation.",
                 bounds.SEED,
+            ),
+            Flag(
+                "plan_hours",
+                0.0,
+                "Hours for which --mode=plan proposes image size, network, batch and epochs, where "
+                "they are not given. 0: it takes all as they are.",
+                Range(0.0, 100_000.0),
+                identity=False,
             ),
         ),
     ),
@@ -532,8 +544,11 @@ GROUPS = (
                 "precision",
                 "float32",
                 "Compute type; weights and the loss stay float32. bfloat16 pays on TPUs, recent "
-                "GPUs and CPUs with AMX; float16, with a scaled loss, on older GPUs.",
-                OneOf(("float32", "bfloat16", "float16")),
+                "GPUs and CPUs with AMX; float16, with a scaled loss, on older GPUs. auto: the "
+                "fastest of those that the devices support; a new run measures that, in at most "
+                "about a twentieth of its time, and keeps it. Runs of about ten minutes or less, "
+                "and several machines, then take float32, TPUs bfloat16.",
+                OneOf(("auto", "float32", "bfloat16", "float16")),
             ),
             Flag(
                 "strategy",

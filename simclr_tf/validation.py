@@ -6,7 +6,7 @@ from simclr_tf import flag_definitions, paths
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
-_TRAINING = ("train", "train_then_eval")
+_TRAINING = ("train", "train_then_eval", "plan")
 
 
 def check(config: Config) -> None:
@@ -80,6 +80,13 @@ def _check_task(config: Config) -> None:
     if "step" in config.given and task.mode != "show_views":
         raise SettingError(
             "step", config.evaluation.step, "does nothing without `mode=show_views`", "add it"
+        )
+    if task.plan_hours and (task.mode != "plan" or not task.pretraining or task.checkpoint):
+        raise SettingError(
+            "plan_hours",
+            f"{task.plan_hours:g}",
+            "is for new networks, with `mode=plan` and `train_mode=pretrain`",
+            "add them, or remove it",
         )
     if task.mode == "eval" and not (task.model_dir or task.checkpoint):
         raise SettingError(
@@ -156,6 +163,8 @@ def _check_devices(config: Config) -> None:
             f"`strategy={hardware.strategy}` contradicts `use_tpu`, which is `strategy=tpu`; "
             "remove one of the two"
         )
+    if hardware.on_tpu and config.task.mode == "plan":
+        raise SettingError("mode", "plan", "measures CPUs and GPUs, not TPUs", "train some steps")
     if hardware.tpu_name and not hardware.on_tpu:
         raise SettingError(
             "tpu_name", hardware.tpu_name, "does nothing without `use_tpu`", "add it"

@@ -1,4 +1,4 @@
-"""The command without SavedModel, curves and pictures: for runs of which nobody looks at these.
+"""The command without SavedModel and curves: for runs of which nobody looks at these.
 
 They are more than half of what a run of a few steps takes. `main` is for `tests.processes`.
 """
@@ -21,7 +21,6 @@ def bare() -> Iterator[None]:
     """While it is open, runs train, save and evaluate, and do nothing else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "export", lambda *_: None)
-        patch.setattr(training, "_sample_views", lambda *_: None)
         patch.setattr(Curves, "draw", lambda _: None)
         yield
 

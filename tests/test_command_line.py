@@ -145,6 +145,9 @@ BAD_FLAGS = {
     "--mode=export --checkpoint=x --format=tflite --export_precision=bfloat16": "for SavedModels",
     "--mode=train_then_eval --nolineareval_while_pretraining": "--mode=probe",
     "--learning_rate=nan": "--learning_rate",
+    "--plan_hours=8": "with --mode=plan and --train_mode=pretrain; add them",
+    "--mode=plan --plan_hours=8 --checkpoint=x": "--plan_hours=8 is for new networks",
+    "--mode=plan --use_tpu": "measures CPUs and GPUs, not TPUs",
 }
 
 

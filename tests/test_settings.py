@@ -41,7 +41,7 @@ AFFORDABLE = {
 }
 # Not drawn: two steps are two steps, devices are chosen once a process, and the data are digits.
 FIXED = {"train_steps", "train_epochs", "warmup_epochs", "num_virtual_devices", "strategy", "mode"}
-FIXED |= {"use_tpu", "label_fractions", "format", "labels_per_class"}
+FIXED |= {"use_tpu", "label_fractions", "format", "labels_per_class", "plan_hours"}
 
 
 def inside(row: flag_definitions.Flag) -> st.SearchStrategy:

@@ -7,6 +7,7 @@ import logging
 import os
 
 import tensorflow as tf
+from tensorflow.python.client import device_lib
 
 _SIGNS = ("/dev/nvidia0", "/proc/driver/nvidia/version")  # of NVIDIA's driver
 _TOO_NEW = 12
@@ -52,3 +53,27 @@ def warn_of_unusable() -> None:
 def _compiled_for(major: int) -> bool:
     compiled = tf.sysconfig.get_build_info().get("cuda_compute_capabilities", ())
     return any(int(name.rpartition("_")[2].rstrip("af")) // 10 >= major for name in compiled)
+
+
+def capability() -> tuple[int, int]:
+    """Returns the least compute capability of this machine's GPUs, (0, 0) where one tells none."""
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return min(each.get("compute_capability", (0, 0)) for each in details)
+
+
+def forget_peak() -> None:
+    """Has `peak` begin anew."""
+    for gpu in tf.config.list_logical_devices("GPU"):
+        tf.config.experimental.reset_memory_stats(gpu.name)
+
+
+def peak() -> int:
+    """Returns the most bytes that were in use on one of the GPUs since `forget_peak`."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return max(tf.config.experimental.get_memory_info(gpu.name)["peak"] for gpu in gpus)
+
+
+def room() -> int:
+    """Returns how many bytes TensorFlow may have on the smallest of the GPUs."""
+    devices = device_lib.list_local_devices()
+    return min(device.memory_limit for device in devices if device.device_type == "GPU")

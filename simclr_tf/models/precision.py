@@ -1,4 +1,4 @@
-"""Layers of the precision that they were saved in, whatever the process's own is."""
+"""What layers compute in: the process's own precision, and that which they were saved in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import contextlib
 from collections.abc import Iterator
 
 import tensorflow as tf
+
+
+def use_precision(name: str) -> None:
+    """Has layers that are made from now on compute in `float32`, `bfloat16` or `float16`."""
+    policy = name if name == "float32" else f"mixed_{name}"
+    tf.keras.mixed_precision.set_global_policy(policy)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a run takes on this machine's CPUs, measured on small batches before it begins.
+"""What a run takes on this machine, measured before it begins.
 
 Where memory runs out on a CPU the system ends the process, without a word. On accelerators
 TensorFlow says so, and `runs.failures` makes a line of it.
@@ -6,16 +6,21 @@ TensorFlow says so, and `runs.failures` makes a line of it.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from simclr_tf import data, memory
-from simclr_tf.augmentation import ViewPipeline
+from simclr_tf import memory
 from simclr_tf.config import Config
+from simclr_tf.distribution import gpus
 from simclr_tf.errors import SettingError
+from simclr_tf.runs import timing
+from simclr_tf.runs.buffers import bytes_held
+from simclr_tf.runs.estimate import CLOSE_ABOVE, Cost, gigabytes
+from simclr_tf.runs.plan import largest_part
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.training.network import Network
 from simclr_tf.training.rehearsal import rehearsing
@@ -35,39 +40,15 @@ _BATCHES_OF_VIEWS = 4  # being made, or waiting
 
 # The peak comes out within a tenth or so.
 _REFUSED_ABOVE = 1.2
-_CLOSE_ABOVE = 0.85
 
-_VIEWS_SECONDS = 1.0
-_VIEWS_AT_ONCE = 8
+# A step that encodes twice takes so many times the seconds of one that takes all at once.
+_TWICE = 1.4
 
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What a run takes.
-
-    Attributes:
-      memory: of the process at its peak, in bytes.
-      room: what it may take at most, in bytes.
-      step_seconds: of one step of the whole batch, its views included.
-      seconds: of all steps that are left.
-    """
-
-    memory: int
-    room: int
-    step_seconds: float
-    seconds: float
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Returns what the start screen says of it."""
-        close = ", which is close" if self.memory > _CLOSE_ABOVE * self.room else ""
-        return [
-            ("memory", f"about {_gigabytes(self.memory)} of {_gigabytes(self.room)} free{close}"),
-            ("time", f"about {_duration(self.seconds)}; {self.step_seconds:.2g} s a step"),
-        ]
+# The whole batch's step is taken, for its time, where it is foreseen to be no longer than this.
+_LONGEST_STEP = 60.0  # seconds
 
 
-@dataclasses.dataclass(frozen=True)
-class _Memory:
+class _Memory(NamedTuple):
     """Bytes at the peak of a step: a fixed part, and one for each image of the global batch."""
 
     fixed: float
@@ -76,16 +57,55 @@ class _Memory:
     def at(self, batch: int) -> float:
         return self.fixed + self.image * batch
 
+    def largest(self, room: float, replicas: int) -> int:
+        """Returns the largest power of two, times the replicas, that fits; 0 if none does."""
+        size = replicas
+        while self.at(2 * size) < CLOSE_ABOVE * room:
+            size *= 2
+        return size if self.at(size) < room else 0
 
-def measure(run: PreparedRun, model: Network, steps: int) -> Cost | None:
+
+class StepCost(NamedTuple):
+    """What a step of a batch takes: `memory.at(batch)` bytes, and `seconds` for each image."""
+
+    memory: _Memory
+    seconds: float
+
+
+def room_of(run: PreparedRun) -> int:
+    """Returns how many bytes this process, or a GPU, may have in all."""
+    return _meter(run).room()
+
+
+def foresee(run: PreparedRun, model: Network, most: int | None = None) -> StepCost:
+    """Measures steps of small batches, from which those of any batch follow.
+
+    Args:
+      run: from `prepare`.
+      model: compiled.
+      most: the largest batch to try, if not what the run encodes at a time.
+    """
+    _meter(run).forget_peak()
+    most = most or run.config.optimization.pairs_at_a_time
+    needed, seconds = _measure_step(run, model, most)
+    if run.device_type == "CPU":
+        needed = _Memory(needed.fixed + max(bytes_held(run.config, run.dataset)), needed.image)
+    return StepCost(needed, seconds)
+
+
+def measure(
+    run: PreparedRun, model: Network, steps: int, *, known: StepCost | None = None
+) -> Cost | None:
     """Measures what `steps` more steps take.
 
-    No variable and no random number of the run is another for it.
+    No variable and no random number of the run is another for it, and its training uses the step
+    that is compiled here.
 
     Args:
       run: from `prepare`.
       model: compiled.
       steps: that are left.
+      known: from `foresee`. With it, whatever the run is measured.
 
     Returns:
       None where it is surely little, where an accelerator computes or several machines do, and
@@ -94,64 +114,91 @@ def measure(run: PreparedRun, model: Network, steps: int) -> Cost | None:
     Raises:
       SettingError: there is not enough memory.
     """
-    if run.device_type != "CPU" or run.workers.count > 1 or steps < 1:
+    if steps < 1 or (known is None and (run.device_type != "CPU" or run.workers.count > 1)):
         return None
-    room = memory.room()
-    batch = run.config.optimization.train_batch_size
-    guess = _guess_bytes(run.config)
-    short = guess * run.config.architecture.width_multiplier * _SECONDS_A_BYTE * steps
-    if guess < _SMALL_SHARE * room and short < _SHORT_SECONDS:
+    room, batch = room_of(run), run.config.optimization.train_batch_size
+    at_a_time, guess = run.config.optimization.pairs_at_a_time, _guess_bytes(run.config)
+    short = guess_seconds(run.config) * steps < _SHORT_SECONDS
+    if known is None and short and guess < _SMALL_SHARE * room:
         return None
+    first, later = bytes_held(run.config, run.dataset) if run.device_type == "CPU" else (0.0, 0.0)
+    fits = guess + max(first, later) < _SMALL_SHARE * room
     try:
-        memory.forget_peak()
+        if known is None and not fits:
+            known = foresee(run, model)
+        _meter(run).forget_peak()
     except OSError:
         return None
-    needed, seconds = _measure_step(run, model)
-    if needed.at(batch) > _REFUSED_ABOVE * room:
-        raise _too_much(run, needed, room)
-    step_seconds = batch * (seconds + _seconds_of_views(run, model))
-    return Cost(round(needed.at(batch)), room, step_seconds, steps * step_seconds)
+    if known is not None and known.memory.at(at_a_time) > _REFUSED_ABOVE * room:
+        raise too_much(run, known.memory, room)
+    pace, twice = None, _TWICE if at_a_time < batch else 1.0
+    if known is not None and twice * known.seconds * batch > _LONGEST_STEP:
+        needed = known.memory.at(at_a_time)
+        step_seconds = twice * batch * (known.seconds + timing.seconds_of_views(run, model))
+    else:
+        with rehearsing(model, run.strategy) as kept:
+            pace = timing.pace_of_run(run, model)
+            needed = _meter(run).peak() - _held(run, kept)
+        step_seconds, needed = pace.step, needed + later - first
+    saves = -(-steps // run.plan.checkpoint_steps)
+    seconds = steps * step_seconds + saves * timing.of_checkpoint(model).seconds
+    unit = "pairs" if run.config.task.pretraining else "images"
+    return Cost(round(needed), room, step_seconds, seconds, batch / step_seconds, unit, pace)
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.2g} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
+def is_surely_small(run: PreparedRun) -> bool:
+    """Says, by a guess, whether a step takes little of the memory there is."""
+    return _guess_bytes(run.config) < _SMALL_SHARE * room_of(run)
 
 
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "a minute"
-    if minutes < 120:
-        return f"{minutes} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+def fitting_part(run: PreparedRun, needed: _Memory, room: int) -> int:
+    """Returns how many pairs of the batch fit at a time, all if they do; 0 for none."""
+    batch, replicas = run.config.optimization.train_batch_size, run.plan.replicas
+    if needed.at(batch) < CLOSE_ABOVE * room:
+        return batch
+    return largest_part(batch, needed.largest(room, replicas), replicas)
+
+
+def guess_seconds(config: Config) -> float:
+    """Returns, roughly, the seconds of a step on two cores."""
+    parts = config.optimization.train_batch_size / config.optimization.pairs_at_a_time
+    return parts * _guess_bytes(config) * config.architecture.width_multiplier * _SECONDS_A_BYTE
+
+
+def _meter(run: PreparedRun) -> ModuleType:
+    return memory if run.device_type == "CPU" else gpus
+
+
+def _held(run: PreparedRun, kept: int) -> int:
+    """Returns how much of what a rehearsal keeps, which is on the host, counts as memory here."""
+    return kept if run.device_type == "CPU" else 0
 
 
 def _guess_bytes(config: Config) -> float:
     """Returns, roughly, the bytes of a step's activations."""
     network = config.architecture
     views = 2 if config.task.pretraining else 1
-    pixels = views * config.optimization.train_batch_size * config.data.image_size**2
+    pixels = views * config.optimization.pairs_at_a_time * config.data.image_size**2
     stem = 1.0 if network.cifar_stem else 0.1
     return 500 * network.resnet_depth * network.width_multiplier * stem * pixels
 
 
-def _measure_step(run: PreparedRun, model: Network) -> tuple[_Memory, float]:
+def _measure_step(run: PreparedRun, model: Network, most: int) -> tuple[_Memory, float]:
     """Returns what steps take, of memory by batch, and of seconds by image."""
-    batch, replicas = run.config.optimization.train_batch_size, run.plan.replicas
+    replicas = run.plan.replicas
+    meter = _meter(run)
+    room = meter.room()
     sizes: list[int] = []
     peaks: list[float] = []
     with rehearsing(model, run.strategy) as kept:
-        for size in _sizes(batch, replicas):
+        for size in _sizes(most, replicas):
             began = time.perf_counter()
             _step(run, model, size)
             seconds = time.perf_counter() - began
             sizes.append(size)
-            peaks.append(memory.peak() - kept)
+            peaks.append(meter.peak() - _held(run, kept))
             if len(sizes) > 1 and (
-                peaks[-1] - peaks[-2] > _GROWTH
-                or seconds > _LONG_STEP
-                or peaks[-1] > memory.room() / 2
+                peaks[-1] - peaks[-2] > _GROWTH or seconds > _LONG_STEP or peaks[-1] > room / 2
             ):
                 break
         # The first of a size is slower: kernels are prepared for it. A small step is mostly
@@ -193,47 +240,24 @@ def _step(run: PreparedRun, model: Network, size: int) -> None:
         tf.nest.map_structure(lambda x: x.numpy(), run.strategy.experimental_local_results(result))
 
 
-def _seconds_of_views(run: PreparedRun, model: Network) -> float:
-    """Returns the seconds that the input pipeline takes for an image, with all cores for itself.
-
-    Batches are of the size that training compiles its views for.
-    """
-    assert model.views is not None
-    size = run.config.optimization.train_batch_size // run.plan.replicas
-    if not run.dataset.has_static_size:
-        size = _VIEWS_AT_ONCE
-    input_fn = data.train_input_fn(
-        run.dataset,
-        split=run.config.data.train_split,
-        global_batch_size=size,
-        transform=ViewPipeline(model.views, on_device=False),
-        cache=False,
-        seed=run.config.task.seed,
-        shuffle_buffer=size,
-    )
-    batches = iter(input_fn(tf.distribute.InputContext()))
-    next(batches)
-    images, began = 0, time.perf_counter()
-    while (passed := time.perf_counter() - began) < _VIEWS_SECONDS:
-        next(batches)
-        images += size
-    return passed / images
-
-
-def _too_much(run: PreparedRun, needed: _Memory, room: int) -> SettingError:
+def too_much(run: PreparedRun, needed: _Memory, room: int) -> SettingError:
+    """Returns the error that says what a step needs, and what would fit."""
     asked = run.config
-    batch, size = asked.optimization.train_batch_size, run.plan.replicas
+    batch, replicas = asked.optimization.train_batch_size, run.plan.replicas
     least = 2 if asked.task.pretraining else 1
-    while needed.at(2 * size) < _CLOSE_ABOVE * room:
-        size *= 2
-    remedy = "give a smaller `image_size` or network"
-    if size >= least * run.plan.replicas and needed.at(size) < room:
+    at_a_time, size = asked.optimization.pairs_at_a_time, needed.largest(room, replicas)
+    remedy = "a smaller `image_size` or network"
+    if size >= least * replicas:
         scaling = asked.optimization.learning_rate_scaling
         root = " with `learning_rate_scaling=sqrt`" * (asked.task.pretraining and scaling != "sqrt")
-        remedy = f"give `train_batch_size={size}`{root}, or a smaller `image_size` or network"
+        remedy = f"`train_batch_size={size}`{root}, or {remedy}"
+        if asked.task.pretraining and (part := largest_part(batch, size, replicas)) > 1:
+            remedy = f"`micro_batch_size={part}`, {remedy}"
+    if asked.data.cache_dataset:
+        remedy += ", or `cache_dataset=false`"
     return SettingError(
-        "train_batch_size",
-        batch,
-        f"needs about {_gigabytes(needed.at(batch))}, {_gigabytes(room)} are free",
-        remedy,
+        "micro_batch_size" if at_a_time < batch else "train_batch_size",
+        at_a_time,
+        f"needs about {gigabytes(needed.at(at_a_time))}, {gigabytes(room)} are free",
+        f"give {remedy}",
     )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from simclr_tf import files, flag_definitions, paths, terminal
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
+from simclr_tf.runs.command_line import command_line
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
 from simclr_tf.runs.training import Trained, guesses, reached
 from simclr_tf.training import curves, verdict
 from simclr_tf.training.metrics_file import MetricsFile
 
-_COMMAND = "python -m simclr_tf.run"
 # Of the group `data`, what a checkpoint brings along, or belongs to the run that was alone.
 _NOT_HANDED_ON = ("train_split", "labels_per_class", "image_size")
 
@@ -75,10 +75,10 @@ def _after_pretraining(run: PreparedRun) -> Iterator[tuple[str, str]]:
     classes = ", where its folders are the classes" if labels else ""
     split = _other_eval_split(run)
     probed = {"mode": "probe", "model_dir": folder, **labels, **split}
-    yield f"measure the features{classes}", _command(probed)
+    yield f"measure the features{classes}", command_line(probed)
     tuned = {**_data(config), **labels, **split, "checkpoint": folder}
     tuned = {"train_mode": "finetune", "mode": "train_then_eval", **tuned}
-    yield f"fine-tune a classifier{classes}", _command(tuned)
+    yield f"fine-tune a classifier{classes}", command_line(tuned)
 
 
 def _after_finetuning(run: PreparedRun) -> Iterator[tuple[str, str]]:
@@ -86,7 +86,7 @@ def _after_finetuning(run: PreparedRun) -> Iterator[tuple[str, str]]:
     folder = config.task.model_dir
     if config.task.mode == "train":
         evaluated = {"mode": "eval", "model_dir": folder, **_other_eval_split(run)}
-        yield "evaluate the classifier", _command(evaluated)
+        yield "evaluate the classifier", command_line(evaluated)
     if not paths.is_remote(folder):
         volume = shlex.quote(f"{paths.absolute(folder)}:/models/simclr")
         yield (
@@ -117,8 +117,3 @@ def _other_eval_split(run: PreparedRun) -> dict[str, str]:
         others = [name for name in ("test", "validation") if name in run.dataset.splits]
         return {"eval_split": (others or ["train"])[0]}
     return {}
-
-
-def _command(settings: Mapping[str, Any]) -> str:
-    flags = (shlex.quote(f"--{name}={value}") for name, value in settings.items())
-    return " ".join([_COMMAND, *flags])

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, first_line
+from simclr_tf.runs.plan import largest_part
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.training.diverged import Diverged
 from simclr_tf.training.training_state import TrainingState
@@ -80,9 +81,15 @@ def _explain_end(run: PreparedRun, state: TrainingState, end: Diverged) -> str:
 
 
 def _explain_memory(run: PreparedRun) -> str:
-    batch, replicas = run.config.optimization.train_batch_size, run.plan.replicas
-    half = max(batch // 2 // replicas, 1) * replicas
+    asked, replicas = run.config.optimization, run.plan.replicas
+    batch, at_a_time = asked.train_batch_size, asked.pairs_at_a_time
+    half = max(at_a_time // 2 // replicas, 1) * replicas
+    less = f"`train_batch_size={half}`"
+    part = largest_part(batch, half, replicas)
+    if run.config.task.pretraining and part > 1:
+        less = f"`micro_batch_size={part}`" + ("" if asked.in_parts else f" or {less}")
+    name = "micro_batch_size" if asked.in_parts else "train_batch_size"
     return (
-        f"`train_batch_size={batch}` needs more memory than there is; give "
-        f"`train_batch_size={half}`, or a smaller `image_size` or network, in another `model_dir`"
+        f"`{name}={at_a_time}` needs more memory than there is; give {less}, or a smaller "
+        "`image_size` or network, in another `model_dir`"
     )

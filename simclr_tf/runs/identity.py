@@ -78,7 +78,7 @@ def adopt_run(config: Config, stored: Mapping[str, Any]) -> Config:
     of_others = {"folder_labels"} if "eval_dataset" in config.given else set()
     check_same_run(config, stored, only=config.given - of_others)
     names = config.flat().keys() - NOT_IDENTITY | set(_MEASURED_BY)
-    return _take_stored(config, stored, names - config.given)
+    return _take_stored(config, stored, names - config.given | _left_open(config))
 
 
 def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> tuple[Config, bool]:
@@ -127,7 +127,7 @@ def adopt_initial_weights(config: Config, stored: Mapping[str, Any]) -> Config:
 
 
 def adopt_from_data(config: Config, stored: Mapping[str, Any]) -> Config:
-    """Returns `config` for going on with a run: what the data have decided is the run's own.
+    """Returns `config` for going on with a run: what data and devices decided is the run's own.
 
     Args:
       config: what was asked; `check_same_run` has passed it.
@@ -136,7 +136,16 @@ def adopt_from_data(config: Config, stored: Mapping[str, Any]) -> Config:
     Raises:
       UserError: the file holds what cannot be.
     """
-    return _take_stored(config, stored, FROM_DATA)
+    return _take_stored(config, stored, FROM_DATA | _left_open(config))
+
+
+def _left_open(config: Config) -> Set[str]:
+    """Returns what the devices decide: `auto` says what a run that has begun has chosen."""
+    settings = {
+        "precision": config.hardware.precision,
+        "micro_batch_size": config.optimization.micro_batch_size,
+    }
+    return {name for name, value in settings.items() if value == "auto"}
 
 
 def _take_stored(config: Config, stored: Mapping[str, Any], names: Set[str]) -> Config:
@@ -168,7 +177,7 @@ def check_same_run(
       only: the settings to compare; all that make a run's identity if None.
     """
     folder = config.task.model_dir
-    skipped = NOT_IDENTITY
+    skipped = NOT_IDENTITY | _left_open(config)
     if not str(stored.get("dataset", PREFIX)).startswith(PREFIX):
         skipped |= {"folder_labels"}  # of `eval_dataset` alone
     given = moved.read(folder, GIVEN)

@@ -15,9 +15,17 @@ from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.simclr import SimCLR
 
 
+def build_network(config: Config, num_classes: int | None) -> SimCLR | Classifier:
+    """Returns what `train_mode` trains."""
+    if config.task.pretraining:
+        return build_simclr(config, num_classes)
+    assert num_classes is not None  # `prepare` asks for labels
+    return build_classifier(config, num_classes)
+
+
 def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
     """Returns what pre-training trains, with an online linear probe if `num_classes` is given."""
-    head = None
+    head, asked = None, config.optimization
     if config.loss.lineareval_while_pretraining and num_classes is not None:
         head = SupervisedHead(num_classes)
     return SimCLR(
@@ -26,7 +34,7 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
         views=training_views(config),
         temperature=config.loss.temperature,
         hidden_norm=config.loss.hidden_norm,
-        micro_batch_size=_pairs_at_a_time(config),
+        micro_batch_size=asked.pairs_at_a_time if asked.in_parts else 0,
         **_decay(config),
     )
 
@@ -43,12 +51,6 @@ def build_classifier(config: Config, num_classes: int) -> Classifier:
         projection_selector=asked.ft_proj_selector,
         **_decay(config),
     )
-
-
-def _pairs_at_a_time(config: Config) -> int:
-    """Returns `micro_batch_size`, 0 where that is all of the batch or is to be found."""
-    asked = config.optimization.micro_batch_size
-    return asked if isinstance(asked, int) and asked < config.optimization.train_batch_size else 0
 
 
 def training_views(config: Config) -> Views:

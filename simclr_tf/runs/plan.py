@@ -57,7 +57,8 @@ def make_plan(
     length, files = config.optimization, config.files
     batch = length.train_batch_size
     check_divisible("train_batch_size", batch, replicas)
-    _check_parts(length.micro_batch_size, batch, replicas)
+    if length.in_parts:
+        _check_parts(length.pairs_at_a_time, batch, replicas)
     if config.task.mode == "train_then_eval":
         check_divisible("eval_batch_size", config.evaluation.eval_batch_size, replicas)
     steps = total_steps(length.train_steps, length.train_epochs, train_examples, batch)
@@ -116,14 +117,17 @@ def check_divisible(field: str, batch: int, replicas: int) -> None:
         )
 
 
-def _check_parts(micro_batch_size: int | str, batch: int, replicas: int) -> None:
+def largest_part(batch: int, most: int, replicas: int) -> int:
+    """Returns the most pairs, up to `most`, in which a batch can be encoded; 0 for none."""
+    sizes = range(most - most % replicas, 0, -replicas)
+    return next((size for size in sizes if batch % size == 0), 0)
+
+
+def _check_parts(micro_batch_size: int, batch: int, replicas: int) -> None:
     """Raises SettingError where parts would not be alike, on each number of replicas."""
-    if not isinstance(micro_batch_size, int) or not 0 < micro_batch_size < batch:
-        return
     if batch % micro_batch_size:
-        sizes = range(micro_batch_size, 0, -1)
-        fitting = [size for size in sizes if batch % size == 0 and size % replicas == 0]
-        remedy = f"give {fitting[0]:,}" if fitting else "give another `train_batch_size`"
+        fitting = largest_part(batch, micro_batch_size, replicas)
+        remedy = f"give {fitting:,}" if fitting else "give another `train_batch_size`"
         reason = f"does not divide the batch of {batch:,}"
         raise SettingError("micro_batch_size", micro_batch_size, reason, remedy)
     check_divisible("micro_batch_size", micro_batch_size, replicas)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,6 +14,7 @@ from simclr_tf.data.folder import PREFIX, root_of
 from simclr_tf.data.folder_labels import find_file
 from simclr_tf.distribution import Workers, choose_strategy, workers_of
 from simclr_tf.errors import SettingError
+from simclr_tf.models.precision import use_precision
 from simclr_tf.optimizers import WarmUpCosine
 from simclr_tf.runs import moved
 from simclr_tf.runs.defaults import fit_to_data
@@ -46,6 +48,7 @@ class PreparedRun:
       dataset: as it learns from it.
       eval_dataset: as it is evaluated on it when it ends, None where that is not asked for.
       plan: derived numbers.
+      chosen: what is to be said of the precision, where that was chosen here.
     """
 
     config: Config
@@ -55,6 +58,20 @@ class PreparedRun:
     dataset: data.ImageDataset
     eval_dataset: data.ImageDataset | None
     plan: Plan
+    chosen: str = ""
+
+    def altered(self, **changes: Any) -> PreparedRun:
+        """Returns the run with other values of the settings that are named, planned anew.
+
+        Raises:
+          SettingError: they cannot work with its data or devices.
+        """
+        config, plan = self.config.replace(**changes), self.plan
+        numbers = {
+            name: getattr(plan, name)
+            for name in ("train_examples", "num_classes", "replicas", "workers")
+        }
+        return dataclasses.replace(self, config=config, plan=make_plan(config, **numbers))
 
     @property
     def schedule(self) -> WarmUpCosine:
@@ -96,6 +113,7 @@ def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
         notes += more
     else:
         config = adopt_from_data(config, stored)
+        use_precision(config.hardware.precision)
     plan = make_plan(
         config,
         train_examples=examples,
@@ -128,9 +146,8 @@ def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.di
     )
     compat.start_xla()
     tf.keras.utils.set_random_seed(seed)
-    precision = hardware.precision
-    policy = precision if precision == "float32" else f"mixed_{precision}"
-    tf.keras.mixed_precision.set_global_policy(policy)
+    # Where it is not chosen yet, evaluation computes in what weights are.
+    use_precision("float32" if hardware.precision == "auto" else hardware.precision)
     return strategy
 
 

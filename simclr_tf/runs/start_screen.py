@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from simclr_tf.config import Config
-from simclr_tf.runs.cost import Cost
-from simclr_tf.runs.plan import Plan
+from simclr_tf.runs.estimate import Cost
+from simclr_tf.runs.preparation import PreparedRun
+from simclr_tf.training.network import Network
 
 
-def describe(
-    config: Config, plan: Plan, *, parameters: dict[str, int], devices: str, cost: Cost | None
-) -> str:
-    """Returns the screen that says, before training, what will happen.
+def describe(rows: Iterable[tuple[str, str]]) -> str:
+    """Returns rows of a name and a text as a screen shows them."""
+    return "\n".join(f"  {name:<11}{text}" for name, text in rows)
+
+
+def rows_of(run: PreparedRun, model: Network, cost: Cost | None) -> list[tuple[str, str]]:
+    """Returns what says, before training, what will happen.
 
     Args:
-      config: what was asked.
-      plan: its derived numbers.
-      parameters: trainable and frozen parameters by part of the network.
-      devices: the tf.distribute strategy and device type in words.
+      run: from `prepare`.
+      model: compiled.
       cost: what it takes, where that was measured.
     """
+    config, plan = run.config, run.plan
+    parameters = _count_parameters(model)
     length, data = config.optimization, config.data
     batch, steps = length.train_batch_size, plan.train_steps
     epochs = steps * batch / plan.train_examples
@@ -51,18 +56,21 @@ def describe(
                 f"per anchor; {alike:.2f} if all views looked alike",
             )
         )
+    own = batch // plan.replicas
     rows += [
-        ("devices", f"{devices}, {plan.replicas} x {batch // plan.replicas} images a step"),
-        ("precision", config.hardware.precision),
+        (
+            "devices",
+            f"{_name_devices(run)}, {plan.replicas} x {own} images a step",
+        ),
+        ("precision", run.chosen or config.hardware.precision),
         *(cost.rows() if cost else ()),
-        ("results", config.task.model_dir),
     ]
-    return "\n".join(f"  {name:<11}{text}" for name, text in rows)
+    return rows
 
 
 def _in_parts(config: Config) -> str:
-    batch, micro = config.optimization.train_batch_size, config.optimization.micro_batch_size
-    return f" ({micro:,} encoded at a time)" if isinstance(micro, int) and 0 < micro < batch else ""
+    asked = config.optimization
+    return f" ({asked.pairs_at_a_time:,} encoded at a time)" if asked.in_parts else ""
 
 
 def _task(config: Config, num_classes: int | None) -> str:
@@ -80,3 +88,21 @@ def _task(config: Config, num_classes: int | None) -> str:
     checkpoint = config.task.checkpoint
     origin = f"from {checkpoint}" if checkpoint else "from scratch (no --checkpoint)"
     return f"{trained}, {origin}"
+
+
+def _count_parameters(model: Network) -> dict[str, int]:
+    counts = {}
+    for name, part in model.parts.items():
+        trained = sum(math.prod(v.shape) for v in part.trainable_weights)
+        label = name.replace("_", " ")
+        total = sum(math.prod(w.shape) for w in part.weights)
+        counts[label if trained else f"{label} (frozen)"] = trained or total
+    return counts
+
+
+def _name_devices(run: PreparedRun) -> str:
+    if run.workers.count > 1:
+        return f"MultiWorkerMirrored on {run.device_type}, {run.workers.count} workers"
+    kind = type(run.strategy).__name__
+    kind = kind.removesuffix("V1").removesuffix("V2").removesuffix("Strategy")
+    return f"{kind} on {run.device_type}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Iterator
 
 from simclr_tf import stopping
@@ -17,7 +16,7 @@ from simclr_tf.runs.failures import same_command
 from simclr_tf.runs.folder import describe_network, note_files, write_description
 from simclr_tf.runs.lock import Lock, holding
 from simclr_tf.runs.preparation import PreparedRun
-from simclr_tf.runs.start_screen import describe
+from simclr_tf.runs.start_screen import describe, rows_of
 from simclr_tf.training import loops
 from simclr_tf.training.network import Network
 from simclr_tf.training.training_state import DAMAGED, TrainingState
@@ -153,28 +152,9 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
         more = more if start.step > plan.train_steps else ""
         print(f"{folder} is finished: {start.step:,} of {start.step:,} steps{more}")
         return
-    parameters = _count_parameters(model)
     measured = cost.measure(run, model, plan.train_steps - start.step)
-    print(describe(config, plan, parameters=parameters, devices=_name_devices(run), cost=measured))
-    print(f"  {'weights':<11}" + start.origin.replace("\n", f"\n{'':<13}"), flush=True)
+    rows = [*rows_of(run, model, measured), ("results", config.task.model_dir)]
+    print(describe([*rows, ("weights", start.origin.replace("\n", f"\n{'':<13}"))]), flush=True)
     network = describe_network(config, model.num_classes, run.dataset)
     write_description(config, plan, network, weights, asked=run.asked)
     note_files(config, run.dataset)
-
-
-def _count_parameters(model: Network) -> dict[str, int]:
-    counts = {}
-    for name, part in model.parts.items():
-        trained = sum(math.prod(v.shape) for v in part.trainable_weights)
-        label = name.replace("_", " ")
-        total = sum(math.prod(w.shape) for w in part.weights)
-        counts[label if trained else f"{label} (frozen)"] = trained or total
-    return counts
-
-
-def _name_devices(run: PreparedRun) -> str:
-    if run.workers.count > 1:
-        return f"MultiWorkerMirrored on {run.device_type}, {run.workers.count} workers"
-    kind = type(run.strategy).__name__
-    kind = kind.removesuffix("V1").removesuffix("V2").removesuffix("Strategy")
-    return f"{kind} on {run.device_type}"

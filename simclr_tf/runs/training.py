@@ -10,10 +10,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from simclr_tf import data, files, stopping
-from simclr_tf.augmentation import ViewPipeline
 from simclr_tf.checkpoints import read_parts
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, first_line
+from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
 from simclr_tf.runs.preparation import PreparedRun
@@ -75,21 +75,10 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     config, plan, workers = run.config, run.plan, run.workers
     if start.step >= plan.train_steps:
         return Trained({}, 0.0)
-    assert model.views is not None  # `runs.networks` gives them
-    batch = config.optimization.train_batch_size
-    pipeline = ViewPipeline(model.views, on_device=_augments_on_device(run))
-    input_fn = data.train_input_fn(
-        run.dataset,
-        split=config.data.train_split,
-        global_batch_size=batch,
-        transform=pipeline,
-        cache=config.data.cache_dataset,
-        seed=config.task.seed,
-        start_step=start.step,
-    )
-    first, sample_views = data.FirstBatch(_SHOWN, leave_out=("label",)), None
+    pipeline = view_pipeline(run, model)
+    first, sample_views = None, None
     if workers.is_chief and run.device_type != "TPU":
-        input_fn = first.watching(input_fn)
+        first = data.FirstBatch(_SHOWN, leave_out=("label",))
         sample_views = lambda: pipeline.views.finish_few(first.take())
     callbacks = make_callbacks(run, model, start, sample_views)
     began = time.monotonic()
@@ -101,7 +90,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
             stopping.until_step_ends(callbacks.preemption.tell),
         ):
             model.fit(
-                run.strategy.distribute_datasets_from_function(input_fn),
+                training_batches(run, pipeline, start=start.step, first=first),
                 steps_per_epoch=plan.train_steps - start.step,
                 verbose=0,
                 callbacks=[callback for callback in callbacks if callback is not None],
@@ -220,10 +209,3 @@ def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
     """Returns what a network that knows nothing would measure, by the names of its metrics."""
     contrast = guessing.of_pretraining(config.optimization.train_batch_size)
     return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}
-
-
-def _augments_on_device(run: PreparedRun) -> bool:
-    place = run.config.augmentation.augment_on
-    # Of a batch that is cut into parts the step holds bytes, and of one part only floats.
-    apart = run.device_type != "CPU" or run.config.optimization.micro_batch_size != 0
-    return apart if place == "auto" else place == "device"

@@ -47,6 +47,10 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.export import export
 
         export(config)
+    elif task.mode == "plan":
+        from simclr_tf.workflows.plan import plan
+
+        plan(config)
     elif task.pretraining:
         from simclr_tf.workflows.pretrain import pretrain
 

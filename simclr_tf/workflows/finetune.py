@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_tf.config import Config
-from simclr_tf.runs import starting, training
+from simclr_tf.runs import precision, starting, training
 from simclr_tf.runs.end_screen import announce_end
 from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_classifier
@@ -26,7 +26,7 @@ def finetune(config: Config) -> dict[str, float]:
     """
     config, weights = open_initial_weights(config)
     config.architecture.check_projection_selector(config.finetuning.ft_proj_selector)
-    run = prepare(config, weights)
+    run = precision.choose(prepare(config, weights))
     with starting.taking_charge(run) as lock, starting.report_bad_images(run):
         with run.strategy.scope():
             assert run.plan.num_classes is not None  # `prepare` asks for labels

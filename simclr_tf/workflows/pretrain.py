@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simclr_tf.config import Config
-from simclr_tf.runs import starting, training
+from simclr_tf.runs import parts, precision, starting, training
 from simclr_tf.runs.end_screen import announce_end
 from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.networks import build_simclr
@@ -24,7 +24,7 @@ def pretrain(config: Config) -> dict[str, float]:
       UserError: bad input.
     """
     config, weights = open_initial_weights(config)
-    run = prepare(config, weights)
+    run = parts.choose(precision.choose(prepare(config, weights)))
     with starting.taking_charge(run) as lock, starting.report_bad_images(run):
         with run.strategy.scope():
             model = build_simclr(run.config, run.plan.num_classes)

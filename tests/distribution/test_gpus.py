@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import types
 
 import pytest
 
@@ -107,3 +108,22 @@ def test_a_gpu_newer_than_tensorflow(capability, compiled, warned, machine, capl
 def test_a_machine_without_gpus_says_nothing(machine, caplog) -> None:
     machine()
     assert lines(caplog) == []
+
+
+def test_memory_of_gpus(machine, monkeypatch) -> None:
+    """The most that one has used, and what the smallest has."""
+    machine(seen=GPU, capability=(7, 5))
+    peaks = {"a": 5, "b": 7}
+    made = [tf.config.LogicalDevice(name, "GPU") for name in peaks]
+    limits = [types.SimpleNamespace(device_type="CPU", memory_limit=1)]
+    limits += [types.SimpleNamespace(device_type="GPU", memory_limit=n) for n in (30, 20)]
+    forgotten: list[str] = []
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: made)
+    monkeypatch.setattr(
+        tf.config.experimental, "get_memory_info", lambda name: {"current": 1, "peak": peaks[name]}
+    )
+    monkeypatch.setattr(tf.config.experimental, "reset_memory_stats", forgotten.append)
+    monkeypatch.setattr(gpus.device_lib, "list_local_devices", lambda: limits)
+    gpus.forget_peak()
+    assert (forgotten, gpus.peak(), gpus.room()) == (["a", "b"], 7, 20)
+    assert gpus.capability() == (7, 5)

@@ -25,7 +25,7 @@ def main() -> None:
         starting.compile_network(model, run)
     cost._sizes = lambda batch, replicas: iter(SMALL)
     memory.forget_peak()
-    foreseen, seconds = cost._measure_step(run, model)
+    foreseen, seconds = cost._measure_step(run, model, BATCH)
     with rehearsing(model, run.strategy):
         small = memory.peak()
         cost._step(run, model, BATCH)
