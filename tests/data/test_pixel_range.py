@@ -141,6 +141,9 @@ class MadeCutOut(_Made):
 class Untouched:
     """A transform that shows what it is given."""
 
+    def in_batches(self, height: int, width: int) -> bool:
+        return True
+
     def prepare(self, images: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": images}
 
