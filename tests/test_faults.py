@@ -156,7 +156,8 @@ def test_out_of_memory_names_the_batch(run, tmp_path: Path, capsys, monkeypatch)
     assert run("--train_steps=5", f"--model_dir={tmp_path}") == 70
     line = error_line(capsys.readouterr().err)
     assert (
-        "--train_batch_size=16 needs more memory than there is; give --train_batch_size=8" in line
+        "--train_batch_size=16 needs more memory than there is; give --micro_batch_size=8 or "
+        "--train_batch_size=8" in line
     )
 
 

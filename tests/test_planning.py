@@ -60,7 +60,7 @@ def test_a_batch_that_does_not_fit_becomes_the_largest_that_does(run, capsys, mo
         return dataclasses.replace(COST, pace=timing.RunPace(0.6, 0.6, 0.1), seconds=555.0)
 
     monkeypatch.setattr(cost, "measure", measure)
-    assert run("--mode=plan", "--train_batch_size=64") == 0
+    assert run("--mode=plan", "--train_batch_size=64", "--train_mode=finetune") == 0
     printed = capsys.readouterr().out
     assert rows(printed)["batch"] == (
         "16 images are the largest that fits: about 2.6 GB of 4 GB; 64 would need 7.4 GB"
@@ -72,6 +72,14 @@ def test_a_batch_that_does_not_fit_becomes_the_largest_that_does(run, capsys, mo
     command = printed.splitlines()[-1].split()
     assert {"--train_batch_size=16", "--augment_on=device"} <= set(command)
     assert not any(flag.startswith("--precision") for flag in command)
+
+
+def test_a_batch_to_pretrain_on_that_does_not_fit_is_encoded_in_parts(run, capsys) -> None:
+    assert run("--mode=plan", "--train_batch_size=64") == 0
+    printed = capsys.readouterr().out
+    assert " steps of 64 images (16 encoded at a time) = " in rows(printed)["length"]
+    command = printed.splitlines()[-1].split()
+    assert {"--train_batch_size=64", "--micro_batch_size=16"} <= set(command)
 
 
 def test_hours_become_a_network_and_epochs(run, capsys, monkeypatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simclr_tf.config import Config
 from simclr_tf.data import ImageDataset, reading
-from simclr_tf.data.train_pipeline import default_shuffle_buffer
+from simclr_tf.data.train_pipeline import caches_unasked, default_shuffle_buffer
 
 _LOOKED_AT = 32  # examples
 _BESIDE = 200  # bytes of an element that TensorFlow keeps beside its content
@@ -26,7 +26,8 @@ def bytes_held(config: Config, dataset: ImageDataset) -> tuple[float, float]:
     examples = reading.read_examples(
         dataset, asked.train_split, shard=(1, 0), by_file=False, file_seed=None
     )
-    if asked.cache_dataset:
+    cached = asked.cache_dataset or caches_unasked(dataset, asked.train_split, count)
+    if cached:
         examples = dataset.load(asked.train_split, examples, replace_bad=True)
         if dataset.has_static_size:
             examples = reading.decode_examples(dataset, examples)
@@ -36,7 +37,7 @@ def bytes_held(config: Config, dataset: ImageDataset) -> tuple[float, float]:
     ]
     size = sum(sizes) / len(sizes)
     # What is cached lies in the shuffle buffer without a copy.
-    return buffer * size, (count if asked.cache_dataset else buffer) * size
+    return buffer * size, (count if cached else buffer) * size
 
 
 def _size(part: object) -> int:

@@ -11,6 +11,7 @@ from simclr_tf.runs.batches import augments_on_device
 from simclr_tf.runs.command_line import command_line
 from simclr_tf.runs.estimate import Cost, gigabytes
 from simclr_tf.runs.initial_weights import open_initial_weights
+from simclr_tf.runs.plan import largest_part
 from simclr_tf.runs.preparation import PreparedRun, prepare
 from simclr_tf.runs.start_screen import describe, rows_of
 from simclr_tf.training.network import Network
@@ -24,7 +25,7 @@ Rows = list[tuple[str, str]]
 def plan(config: Config) -> Cost:
     """Tries machine and network, prints what the run would take, and a command that starts it.
 
-    What is given is kept, but for a batch that does not fit. What is not becomes what is fastest
+    What is given is kept, but for a batch that does not fit: it is encoded in parts. What is not becomes what is fastest
     here: precision, and the place where views are made. With `plan_hours`, network, batch and
     epochs become what ends in time.
 
@@ -47,6 +48,8 @@ def plan(config: Config) -> Cost:
         run = _choose_precision(run)
         model = precision.build(run, run.config.hardware.precision)
         run, known = _fit_batch(run, model, more)
+        if run.config.optimization.in_parts:
+            model = precision.build(run, run.config.hardware.precision)
         run, measured = _choose_place(run, model, known, more)
         if config.task.plan_hours:
             run, measured = proposal.fill_time(run, measured)
@@ -67,7 +70,7 @@ def _choose_precision(run: PreparedRun) -> PreparedRun:
 
 
 def _fit_batch(run: PreparedRun, model: Network, more: Rows) -> tuple[PreparedRun, cost.StepCost]:
-    """Measures what steps take; where the batch does not fit, takes the largest that does."""
+    """Measures what steps take; a batch that does not fit is encoded in parts, or made smaller."""
     replicas, asked = run.plan.replicas, run.config.optimization.train_batch_size
     examples = run.plan.train_examples // replicas * replicas
     try:
@@ -80,7 +83,11 @@ def _fit_batch(run: PreparedRun, model: Network, more: Rows) -> tuple[PreparedRu
     said = f"{largest:,} images are the largest that fits: about {needs} of {gigabytes(room)}"
     if largest and known.memory.at(asked) > room:
         said += f"; {asked:,} would need {gigabytes(known.memory.at(asked))}"
-        run = run.altered(train_batch_size=largest)
+        part = largest_part(asked, largest, replicas) if run.config.task.pretraining else 0
+        if part > 1:
+            run = run.altered(micro_batch_size=part)
+        else:
+            run = run.altered(train_batch_size=largest)
     more.append(("batch", said))
     return run, known
 
@@ -95,7 +102,8 @@ def _choose_place(
     usual = _place(run)
     place = _WHERE[_place(run)]
     said = f"made {place}"
-    if run.config.augmentation.augment_on == "auto" and measured.pace is not None:
+    chosen = run.config.augmentation.augment_on != "auto" or run.config.optimization.in_parts
+    if not chosen and measured.pace is not None:
         there = run.altered(augment_on="host" if usual == "device" else "device")
         other = cost.measure(there, model, steps, known=known)
         assert other is not None

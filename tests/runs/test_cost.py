@@ -51,8 +51,8 @@ def test_what_cannot_fit_is_refused_with_what_fits(
     assert run("--train_batch_size=64", f"--model_dir={tmp_path / 'a'}") == 2
     line = capsys.readouterr().err
     assert (
-        "--train_batch_size=64 needs about 7.4 GB, 4 GB are free; give --train_batch_size=16"
-        in line
+        "--train_batch_size=64 needs about 7.4 GB, 4 GB are free; give --micro_batch_size=16, "
+        "--train_batch_size=16" in line
     )
     assert "with --learning_rate_scaling=sqrt, or a smaller --image_size or network" in line
     assert not (tmp_path / "a").exists()
