@@ -157,7 +157,11 @@ def test_training_features_and_statistics_are_the_references(
         # These multiply float64's rounding too: 1e-15 of noise in the images moves the first norm
         # by 5e-4. Only the reference's own order of sums gives its figures, which Keras has.
         keras = tf.keras.layers.BatchNormalization
-        monkeypatch.setattr(BatchNormRelu, "_normalize", keras.call)
+
+        def normalize(layer, inputs, training, _):
+            return keras.call(layer, inputs, training)
+
+        monkeypatch.setattr(BatchNormRelu, "_normalize", normalize)
     encoder = ResNet(depth, sk_ratio=sk, se_ratio=se, cifar_stem=size <= 32)
     images = golden_images(size, "float64")
     encoder(images)
