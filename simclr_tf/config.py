@@ -11,6 +11,7 @@ from absl import flags
 
 from simclr_tf import flag_definitions, help_page, paths
 from simclr_tf.architecture import Architecture, uses_cifar_stem
+from simclr_tf.bounds import RangeOr
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.packaged_recipes import find_recipes
 
@@ -154,7 +155,7 @@ class Hardware:
     precision: str
     strategy: str
     num_virtual_devices: int
-    steps_per_loop: int
+    steps_per_loop: int | str
     jit_compile: bool
     use_tpu: bool
     tpu_name: str | None
@@ -277,7 +278,7 @@ def from_json(content: Mapping[str, Any], config: Config) -> dict[str, Any]:
     for name in content.keys() & known.keys():
         value = content[name]
         value = tuple(value) if isinstance(value, list) else value
-        if not _alike(value, _default(name)):
+        if not _alike(name, value):
             raise SettingError(name, value, "is of another type than this setting")
         settings[name] = value
     return settings
@@ -298,8 +299,12 @@ def _default(name: str) -> Any:
     return {**{row.name: row.default for row in flag_definitions.rows()}, **_NOT_FLAGS}[name]
 
 
-def _alike(value: Any, default: Any) -> bool:
-    """Whether a value that was read from JSON has the type of a default."""
+def _alike(name: str, value: Any) -> bool:
+    """Whether a value that was read from JSON has the type of a setting."""
+    bound = next((row.bound for row in flag_definitions.rows() if row.name == name), None)
+    if isinstance(bound, RangeOr):
+        return bound.allows(value)
+    default = _default(name)
     if default is None:
         return value is None or isinstance(value, (str, tuple))
     if isinstance(default, float):

@@ -569,12 +569,12 @@ GROUPS = (
             ),
             Flag(
                 "steps_per_loop",
-                0,
+                "auto",
                 "Steps that a device takes before the host looks at it again; summaries, "
-                "checkpoints and signals wait for that. 0: as many as take a second, and none of "
-                "these waits longer; the steps between summaries on TPUs, 10 at most where several "
-                "machines share the run.",
-                _COUNT,
+                "checkpoints and signals wait for that. auto (or 0): as many as take a second, "
+                "and none of these waits longer; the steps between summaries on TPUs, 10 at most "
+                "where several machines share the run, 1 on virtual devices.",
+                RangeOr(_COUNT, "auto"),
                 identity=False,
             ),
             Flag(

@@ -18,7 +18,7 @@ SECONDS = 60.0
 
 
 def main() -> int:
-    contrast = SimCLR._contrast
+    contrast = SimCLR.contrast
 
     def wait(step: int) -> int:
         time.sleep(SECONDS * (step == 1))
@@ -30,5 +30,5 @@ def main() -> int:
         with tf.control_dependencies([waited]):
             return found._replace(loss=tf.identity(found.loss))
 
-    SimCLR._contrast = slow
+    SimCLR.contrast = slow
     return run.main(sys.argv)

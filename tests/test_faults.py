@@ -172,9 +172,9 @@ def breaks_at(monkeypatch) -> Callable[..., None]:
             factor = tf.where(tf.reduce_any(now == tf.constant(steps)), np.inf, 1.0)
             return found._replace(loss=found.loss * factor)
 
-        monkeypatch.setattr(simclr.SimCLR, "_contrast", broken)
+        monkeypatch.setattr(simclr.SimCLR, "contrast", broken)
 
-    contrast = simclr.SimCLR._contrast
+    contrast = simclr.SimCLR.contrast
     return call
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from simclr_tf import flag_definitions, validation
 from simclr_tf.architecture import BOUNDS, Architecture
-from simclr_tf.bounds import OneOf, Range
+from simclr_tf.bounds import OneOf, Range, RangeOr
 from simclr_tf.config import parse
 from simclr_tf.errors import SettingError, print_error
 
 ROWS = {row.name: row for row in flag_definitions.rows()}
-RANGES = {name: row for name, row in ROWS.items() if isinstance(row.bound, Range)}
+RANGES = {name: row for name, row in ROWS.items() if isinstance(row.bound, Range | RangeOr)}
 
 # What two steps on a tiny network can afford; else the whole bound is drawn from.
 AFFORDABLE = {
@@ -29,10 +29,11 @@ AFFORDABLE = {
     "proj_out_dim": st.sampled_from([1, 2, 17]),
     "num_proj_layers": st.integers(1, 4),
     "train_batch_size": st.integers(2, 9),
+    "micro_batch_size": st.sampled_from([0, 1, 2, 3, 4, "auto"]),
     "eval_batch_size": st.integers(1, 64),
     "eval_steps": st.integers(0, 2),
     "profile_steps": st.sampled_from(["1:2", "2:2", "2:9"]),
-    "steps_per_loop": st.integers(0, 3),
+    "steps_per_loop": st.sampled_from([1, 2, 3, "auto"]),
     "ft_proj_selector": st.integers(-1, 4),
     "weight_decay": st.sampled_from([0.0, 1e-6, 0.1]),
     "learning_rate": st.sampled_from([1e-12, 0.1, 1e30]),
@@ -64,8 +65,10 @@ def inside(row: flag_definitions.Flag) -> st.SearchStrategy:
 def outside(row: flag_definitions.Flag) -> st.SearchStrategy:
     """Draws what a row does not allow."""
     bound = row.bound
+    if isinstance(bound, RangeOr):
+        bound = bound.range
     assert isinstance(bound, Range)
-    if isinstance(row.default, int):
+    if isinstance(row.default, int) or isinstance(row.bound, RangeOr):
         below = st.integers(-(2**70), int(bound.low) - 1)
         above = st.integers(int(bound.high) + 1, 2**70) if math.isfinite(bound.high) else below
         return below | above

@@ -235,7 +235,8 @@ def _step(run: PreparedRun, model: Network, size: int) -> None:
     shape = [own, 2, side, side, 3] if pretraining else [own, side, side, 3]
     noise = tf.random.stateless_uniform(shape, seed=(0, 0))
     batch = {"views": noise, "label": tf.zeros([own], tf.int64)}
-    results = run.strategy.run(model.train_step, args=(batch,))
+    step = getattr(model.train_step, "python_function", model.train_step)
+    results = run.strategy.run(step, args=(batch,))
     for result in results.values():
         tf.nest.map_structure(lambda x: x.numpy(), run.strategy.experimental_local_results(result))
 

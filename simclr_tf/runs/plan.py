@@ -88,8 +88,11 @@ def make_plan(
     steps_per_loop = 0
     if config.hardware.on_tpu:
         steps_per_loop = summary_steps
+    elif config.hardware.num_virtual_devices > 1:
+        steps_per_loop = 1  # traced sooner, and nobody trains on them for long
     elif workers > 1:
         steps_per_loop = min(STEPS_PER_LOOP_OF_WORKERS, checkpoint_steps, summary_steps)
+    asked = config.hardware.steps_per_loop
     return Plan(
         train_examples=train_examples,
         num_classes=num_classes,
@@ -99,7 +102,7 @@ def make_plan(
         warmup_steps=warmup,
         checkpoint_steps=checkpoint_steps,
         summary_steps=summary_steps,
-        steps_per_loop=config.hardware.steps_per_loop or steps_per_loop,
+        steps_per_loop=asked if isinstance(asked, int) and asked else steps_per_loop,
         learning_rate=scaled_learning_rate(
             length.learning_rate, length.learning_rate_scaling, batch
         ),

@@ -66,6 +66,12 @@ class Stepping(tf.keras.Model):
         if hasattr(self._inner_optimizer, "exclude_by_default"):
             self._inner_optimizer.exclude_by_default(self.undecayed)
         self._guard = self._make_guard() if skip_nonfinite else None
+        self.__dict__.pop("train_step", None)
+        one_replica = self.distribute_strategy.num_replicas_in_sync == 1
+        if (steps_per_execution or 1) > 1 and one_replica and not run_eagerly:
+            # Keras's loop traces its body twice, and the step therein but once if it is a function.
+            # Not as an attribute, which checkpoints would hold.
+            self.__dict__["train_step"] = tf.function(self.train_step)
 
     def build_optimizer(self) -> None:
         """Creates its variables, which a file holds, and by whose order it knows exclusions."""

@@ -25,9 +25,9 @@ Rows = list[tuple[str, str]]
 def plan(config: Config) -> Cost:
     """Tries machine and network, prints what the run would take, and a command that starts it.
 
-    What is given is kept, but for a batch that does not fit: it is encoded in parts. What is not becomes what is fastest
-    here: precision, and the place where views are made. With `plan_hours`, network, batch and
-    epochs become what ends in time.
+    What is given is kept, but for a batch that does not fit: it is encoded in parts. What is not
+    becomes what is fastest here: precision, and the place where views are made. With `plan_hours`,
+    network, batch and epochs become what ends in time.
 
     Returns:
       What the printed command takes.

@@ -101,6 +101,9 @@ def test_shuffle_buffer_and_cache_are_foreseen(monkeypatch: pytest.MonkeyPatch) 
     assert buffers.bytes_held(config, dataset) == (1442 * each, 1442 * each)
     monkeypatch.setattr(buffers, "default_shuffle_buffer", lambda *_: 100)
     assert buffers.bytes_held(config, dataset) == (100 * each, 1442 * each)
+    # Small ones are cached unasked.
+    assert buffers.bytes_held(parse(TINY), dataset) == (100 * each, 1442 * each)
+    monkeypatch.setattr(buffers, "caches_unasked", lambda *_: False)
     first, later = buffers.bytes_held(parse(TINY), dataset)  # encoded
     assert first == later
     assert 0 < first < 100 * 1000

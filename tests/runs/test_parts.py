@@ -1,4 +1,4 @@
-"""`--micro_batch_size=auto`: the whole batch if it fits, else the most that does; and it is kept."""
+"""`--micro_batch_size=auto`: all of a batch if it fits, else the most that does; it is kept."""
 
 from __future__ import annotations
 
