@@ -220,6 +220,10 @@ def test_a_step_that_is_left_out_leaves_no_trace() -> None:
     np.testing.assert_equal(values(model), start)
 
 
+def test_a_loaded_model_encodes_as_many() -> None:
+    assert SimCLR.from_config(make(3).get_config()).micro_batch_size == 3
+
+
 def test_what_penalizes_activations_is_refused() -> None:
     encoder = tf.keras.Sequential([tf.keras.layers.Conv2D(4, 3, activity_regularizer="l2")])
     with pytest.raises(ValueError, match="micro_batch_size=2, but a layer has an activity_reg"):
