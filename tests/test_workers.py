@@ -98,6 +98,7 @@ def test_two_workers_equal_one_device(pretrained: Path, run_merged, tmp_path: Pa
 
 def test_two_workers_encode_in_parts_what_one_device_does(run_merged, tmp_path: Path) -> None:
     flags = [*COMMON, "--mode=train", "--train_steps=2", "--micro_batch_size=4"]
+    flags += ["--steps_per_loop=1"]  # traced once, not twice
     processes.run_workers(2, *flags, f"--model_dir={tmp_path / 'two'}")
     run_merged(2, *flags, f"--model_dir={tmp_path / 'one'}")
     one, two = (processes.weights(tmp_path / name) for name in ("one", "two"))

@@ -22,7 +22,7 @@ def needing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "measure", lambda *_, **__: None)
 
 
-@pytest.mark.parametrize(("room", "found"), [(8e9, 0), (2.3e9, 8), (1.7e9, 4)])
+@pytest.mark.parametrize(("room", "found"), [(8e9, 0), (2.3e9, 8)])
 def test_as_many_as_fit(
     needing: None, room: float, found: int, run, tmp_path: Path, capsys, monkeypatch
 ) -> None:
