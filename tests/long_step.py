@@ -15,13 +15,16 @@ from simclr_tf.losses.nt_xent import NTXentOutput
 from simclr_tf.training.simclr import SimCLR
 
 SECONDS = 60.0
+WAITS = "the second step waits"
 
 
 def main() -> int:
     contrast = SimCLR.contrast
 
     def wait(step: int) -> int:
-        time.sleep(SECONDS * (step == 1))
+        if step == 1:
+            print(WAITS, flush=True)
+            time.sleep(SECONDS)
         return step
 
     def slow(self: SimCLR, projections: tf.Tensor) -> NTXentOutput:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import processes
+from tests import long_step, processes
 from tests.conftest import TINY
 
 STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -60,7 +60,7 @@ def test_twice_it_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Path) -> 
     flags = [*TINY, "--train_steps=100000", "--checkpoint_steps=5", f"--model_dir={folder}"]
     # The second signal comes in the step that the first waits for.
     process = processes.start(*flags, module="tests.long_step")
-    begun = lambda: " step 1/100,000 " in process.printed()  # noqa: E731
+    begun = lambda: long_step.WAITS in process.printed()  # noqa: E731
     printed = stop_when(process, begun, signal.SIGINT, signal.SIGINT, pause=0.2)
     assert process.returncode == 130
     assert "saved at step" not in printed
