@@ -132,9 +132,7 @@ GROUPS = (
                 "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
                 "in another --format; plan: what training would take on this machine, and a "
                 "command for it.",
-                OneOf(
-                    ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
-                ),
+                OneOf(_MODES),
                 identity=False,
             ),
             Flag(

@@ -82,6 +82,14 @@ def test_a_batch_to_pretrain_on_that_does_not_fit_is_encoded_in_parts(run, capsy
     assert {"--train_batch_size=64", "--micro_batch_size=16"} <= set(command)
 
 
+def test_parts_that_are_given_and_fit_are_kept(run, capsys) -> None:
+    """Though the whole batch would not fit, and larger parts would."""
+    assert run("--mode=plan", "--train_batch_size=64", "--micro_batch_size=8") == 0
+    printed = capsys.readouterr().out
+    assert " steps of 64 images (8 encoded at a time) = " in rows(printed)["length"]
+    assert "--micro_batch_size=8" in printed.splitlines()[-1].split()
+
+
 def test_hours_become_a_network_and_epochs(run, capsys, monkeypatch) -> None:
     monkeypatch.setattr(proposal, "_seconds", lambda run: 1e-3)
     flags = ["--dataset=digits", "--width_multiplier=0.0625", "--augment_on=host"]

@@ -53,6 +53,12 @@ def as_dictionary(batch: Any) -> Batch:
     return batch
 
 
+def size_of(batch: Batch) -> int | tf.Tensor:
+    """Returns how many images a batch of this replica has, as an integer where that is static."""
+    first = next(iter(batch.values()))
+    return first.shape[0] or tf.shape(first)[0]
+
+
 def labels_of(batch: Batch) -> tf.Tensor:
     """Returns the labels, int64 [batch]. Raises ValueError without."""
     if "label" not in batch:
@@ -74,10 +80,8 @@ def with_seeds(views: Views | None, batch: Batch, *, step: tf.Tensor, seed: int)
     """
     if "images" not in batch or "seeds" in batch:
         return batch
-    images = batch["images"]
-    _check_range(images, _given(views).value_range)
-    size = images.shape[0] or tf.shape(images)[0]
-    return {**batch, "seeds": seeds_of_step(seed, step, size)}
+    _check_range(batch["images"], _given(views).value_range)
+    return {**batch, "seeds": seeds_of_step(seed, step, size_of(batch))}
 
 
 def make_views(views: Views | None, batch: Batch) -> tf.Tensor:

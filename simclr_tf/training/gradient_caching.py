@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from simclr_tf.distribution import gather_sizes, num_replicas, repeat
 from simclr_tf.losses import NTXentOutput
-from simclr_tf.training.batches import Batch, make_views
+from simclr_tf.training.batches import Batch, make_views, size_of
 from simclr_tf.training.measures import labeled, supervised
 
 if TYPE_CHECKING:
@@ -159,20 +159,20 @@ class GradientCache:
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns a part's images, their rows among all views, and what the next part needs."""
         views = self._views(batch, part, count)
-        size = _size(batch)
+        size = size_of(batch)
         before = tf.math.floormod(part - 1, count)
         rows = tf.concat([_rows(part, size, count), size + _rows(before, size, count)], 0)
         return tf.concat([views[:, 0], held], 0), rows, views[:, 1]
 
     def _views(self, batch: Batch, part: int | tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
         """Returns both views of each image that has its first in this part."""
-        rows = _rows(part, _size(batch), count)
+        rows = _rows(part, size_of(batch), count)
         names = batch.keys() - {"label"}
         return make_views(self._model.views, {name: tf.gather(batch[name], rows) for name in names})
 
     def _cut(self, batch: Batch) -> tuple[int | tf.Tensor, int | tf.Tensor]:
         """Returns the number of images of this replica, and into how many parts all cut theirs."""
-        size, replicas = _size(batch), num_replicas()
+        size, replicas = size_of(batch), num_replicas()
         if isinstance(size, int):
             return size, max(1, -(-size * replicas // self._micro_batch_size))
         sizes = gather_sizes(size)
@@ -188,11 +188,6 @@ class GradientCache:
             tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
             for v, g in zip(variables, gradients)
         ]
-
-
-def _size(batch: Batch) -> int | tf.Tensor:
-    first = next(iter(batch.values()))
-    return first.shape[0] or tf.shape(first)[0]
 
 
 def _rows(part: int | tf.Tensor, size: int | tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,14 @@ from simclr_tf.bounds import TEMPERATURE, Range, check_argument
 from simclr_tf.distribution import replica_share
 from simclr_tf.losses import NTXentOutput, nt_xent
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
-from simclr_tf.training.batches import Batch, as_dictionary, labels_of, make_views, with_seeds
+from simclr_tf.training.batches import (
+    Batch,
+    as_dictionary,
+    labels_of,
+    make_views,
+    size_of,
+    with_seeds,
+)
 from simclr_tf.training.gradient_caching import GradientCache, Gradients
 from simclr_tf.training.measures import record, share_labeled, supervised
 from simclr_tf.training.network import Network
@@ -96,7 +103,7 @@ class SimCLR(Network):
         before = self.begin_step()
         batch = as_dictionary(batch)
         batch = with_seeds(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
-        size = tf.shape(batch.get("views", batch.get("seeds")))[0]
+        size = size_of(batch)
         if self.supervised_head is None:
             known, part, factor = tf.constant(0), replica_share(size), tf.constant(0.0)
         else:

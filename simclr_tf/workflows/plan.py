@@ -81,8 +81,9 @@ def _fit_batch(run: PreparedRun, model: Network, more: Rows) -> tuple[PreparedRu
     largest = min(known.memory.largest(room, replicas), examples, _MOST // replicas * replicas)
     needs = gigabytes(known.memory.at(largest))
     said = f"{largest:,} images are the largest that fits: about {needs} of {gigabytes(room)}"
-    if largest and known.memory.at(asked) > room:
-        said += f"; {asked:,} would need {gigabytes(known.memory.at(asked))}"
+    at_a_time = run.config.optimization.pairs_at_a_time
+    if largest and known.memory.at(at_a_time) > room:
+        said += f"; {at_a_time:,} would need {gigabytes(known.memory.at(at_a_time))}"
         part = largest_part(asked, largest, replicas) if run.config.task.pretraining else 0
         if part > 1:
             run = run.altered(micro_batch_size=part)
@@ -100,7 +101,7 @@ def _choose_place(
     measured = cost.measure(run, model, steps, known=known)
     assert measured is not None  # it is asked for
     usual = _place(run)
-    place = _WHERE[_place(run)]
+    place = _WHERE[usual]
     said = f"made {place}"
     chosen = run.config.augmentation.augment_on != "auto" or run.config.optimization.in_parts
     if not chosen and measured.pace is not None:
