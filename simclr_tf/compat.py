@@ -106,7 +106,7 @@ def close_pipelines_at_once() -> None:
     """Turns off the autotuning of the datasets by which strategies hand batches to devices.
 
     There is nothing to tune, and the tuning thread can miss that it is to end (TensorFlow 2.15 to
-    2.21: it asks whether it has been cancelled while it is being cancelled). The pipeline then
+    2.21: it asks whether it has been canceled while it is being canceled). The pipeline then
     closes when the thread looks again by itself, which is up to a minute later. Datasets of this
     package say so in their options (`data/reading.py`), but these TensorFlow makes without any.
     """
