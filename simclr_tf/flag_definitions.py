@@ -23,7 +23,14 @@ _FRACTION = Range(0.0, 1.0, below_high=True)
 # Numbers of images, steps and files, none of which comes near: beyond, TensorFlow's numbers end.
 _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
-_MODES = ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
+_MODES = (
+    *("train", "eval", "train_then_eval", "probe", "evaluate", "compare", "show_views", "export"),
+    "plan",
+)
+PROTOCOLS = (
+    *("knn", "logistic_regression", "linear", "clustering", "semi_supervised", "transfer"),
+)
+"""In the order in which they are followed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +136,10 @@ GROUPS = (
                 "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
                 "regression on the features of --checkpoint, or of the run in --model_dir; "
-                "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
-                "in another --format; plan: what training would take on this machine, and a "
-                "command for it.",
+                "evaluate: the same by the papers' protocols, see --protocol; compare: the runs in "
+                "the folders that follow, side by side; show_views: a picture of augmented pairs; "
+                "export: --checkpoint as SavedModel or in another --format; plan: what training "
+                "would take on this machine, and a command for it.",
                 OneOf(_MODES),
                 identity=False,
             ),
@@ -235,7 +243,8 @@ GROUPS = (
                 "labels_per_class",
                 0,
                 "Number of labeled images of each class of --train_split to fine-tune on, or to "
-                "fit on in --mode=probe, drawn by --seed. 0: all.",
+                "fit logistic regression on in --mode=probe and --mode=evaluate, drawn by --seed. "
+                "0: all.",
                 _COUNT,
             ),
             Flag(
@@ -457,9 +466,65 @@ GROUPS = (
                 "label_fractions",
                 (0.01, 0.1, 1.0),
                 "Fractions of --train_split's labels that --mode=probe fits on, as many of each "
-                "class.",
+                "class; in --mode=evaluate, logistic_regression, and, below 1, semi_supervised.",
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
+            ),
+            Flag(
+                "protocol",
+                ("knn", "logistic_regression", "clustering"),
+                "What --mode=evaluate measures, one or several. Of frozen features: knn; "
+                "logistic_regression, its strength chosen on held-out labels; linear, a layer "
+                "trained on crops and flips; clustering, k-means against classes; transfer, "
+                "logistic regression on --transfer_datasets. semi_supervised: fine-tuning on "
+                "--label_fractions, against training from scratch.",
+                OneOf(PROTOCOLS),
+                identity=False,
+            ),
+            Flag(
+                "seeds",
+                3,
+                "How many times --mode=evaluate repeats what is trained from random beginnings "
+                "(linear, clustering, semi_supervised), with --seed and those after it.",
+                Range(1, 1000),
+                identity=False,
+            ),
+            Flag(
+                "knn_k",
+                (200, 20),
+                "Neighbors that vote, in --mode=evaluate; all images if there are fewer.",
+                Range(1, 1_000_000_000),
+                identity=False,
+            ),
+            Flag(
+                "knn_temperature",
+                (0.1, 0.07),
+                "Temperatures of the votes, one for each --knn_k or one for all.",
+                bounds.TEMPERATURE,
+                identity=False,
+            ),
+            Flag(
+                "knn_every_epochs",
+                0,
+                "While pre-training, epochs between measurements of the features by kNN, on at "
+                "most 5,000 images of --train_split and 1,000 of --eval_split. 0: none.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "linear_augmentation",
+                True,
+                "Whether --protocol=linear crops and flips anew in each epoch, as the paper does, "
+                "or encodes each image once, which is some 90 times as fast.",
+                identity=False,
+            ),
+            Flag(
+                "transfer_datasets",
+                (),
+                "Data sets of --protocol=transfer, each as --dataset takes it. A folder's labels "
+                "are its folders, or the CSV file that --folder_labels names.",
+                identity=False,
+                path=PathIn(prefix="folder:"),
             ),
             Flag(
                 "step",
