@@ -150,6 +150,15 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Embedding:
+    """Which features become files, and where."""
+
+    layer: int | str
+    output: str | None
+    query: str | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Files:
     """When files are written, and how many are kept."""
 
@@ -202,6 +211,7 @@ class Config:
     optimization: Optimization
     finetuning: Finetuning
     evaluation: Evaluation
+    embedding: Embedding
     files: Files
     export: Export
     hardware: Hardware
@@ -244,6 +254,7 @@ _CLASSES: dict[str, type] = {
     "optimization": Optimization,
     "finetuning": Finetuning,
     "evaluation": Evaluation,
+    "embedding": Embedding,
     "files": Files,
     "export": Export,
     "hardware": Hardware,

@@ -24,8 +24,8 @@ _FRACTION = Range(0.0, 1.0, below_high=True)
 _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
 _MODES = (
-    *("train", "eval", "train_then_eval", "probe", "evaluate", "compare", "show_views", "export"),
-    "plan",
+    *("train", "eval", "train_then_eval", "probe", "evaluate", "compare", "embed", "neighbors"),
+    *("show_views", "export", "plan"),
 )
 PROTOCOLS = (
     *("knn", "logistic_regression", "linear", "clustering", "semi_supervised", "transfer"),
@@ -137,7 +137,9 @@ GROUPS = (
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
                 "regression on the features of --checkpoint, or of the run in --model_dir; "
                 "evaluate: the same by the papers' protocols, see --protocol; compare: the runs in "
-                "the folders that follow, side by side; show_views: a picture of augmented pairs; "
+                "the folders that follow, side by side; embed: features of pictures as a file; "
+                "neighbors: pictures that are nearest to a --query, nearly the same as others, or "
+                "unlike all; show_views: a picture of augmented pairs; "
                 "export: --checkpoint as SavedModel or in another --format; plan: what training "
                 "would take on this machine, and a command for it.",
                 OneOf(_MODES),
@@ -362,7 +364,7 @@ GROUPS = (
                 "train_batch_size; 0: all. The loss is that of the whole batch and its gradient "
                 "exact, at the price of encoding twice; but batch normalization sees these pairs "
                 "alone, which makes another run. auto: as many as fit, all if they do.",
-                RangeOr(Range(0, 1_000_000), "auto"),
+                RangeOr(Range(0, 1_000_000), ("auto",)),
             ),
             Flag(
                 "train_epochs",
@@ -536,6 +538,36 @@ GROUPS = (
         ),
     ),
     Group(
+        "embedding",
+        "Features as files",
+        (
+            Flag(
+                "layer",
+                "h",
+                "What --mode=embed writes and --mode=neighbors compares. h, or 0: the encoder's "
+                "features; a number: that layer of the projection head; z: its last; logits: the "
+                "classifier's.",
+                RangeOr(Range(0, architecture.PROJECTION_LAYERS.high), ("h", "z", "logits")),
+                identity=False,
+            ),
+            Flag(
+                "output",
+                None,
+                "Where --mode=embed writes: FILE.parquet, .npy or .csv; features.parquet in "
+                "--model_dir if not given. --mode=neighbors: a folder; neighbors/ in --model_dir.",
+                identity=False,
+                path=PathIn(),
+            ),
+            Flag(
+                "query",
+                None,
+                "A picture, or a folder of pictures, to which --mode=neighbors finds the nearest.",
+                identity=False,
+                path=PathIn(),
+            ),
+        ),
+    ),
+    Group(
         "files",
         "Checkpoints and logs",
         (
@@ -645,7 +677,7 @@ GROUPS = (
                 "checkpoints and signals wait for that. auto (or 0): as many as take a second, "
                 "and none of these waits longer; the steps between summaries on TPUs, 10 at most "
                 "where several machines share the run, 1 on virtual devices.",
-                RangeOr(_COUNT, "auto"),
+                RangeOr(_COUNT, ("auto",)),
                 identity=False,
             ),
             Flag(

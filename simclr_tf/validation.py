@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from simclr_tf import flag_definitions, paths
+from simclr_tf.bounds import FEATURE_FILES
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
 _TRAINING = ("train", "train_then_eval", "plan")
+_MEASURING = ("probe", "evaluate", "embed", "neighbors")
 OF_EVALUATE = ("protocol", "seeds", "knn_k", "knn_temperature", "linear_augmentation")
 """Settings that `mode=evaluate` alone reads."""
 
@@ -18,6 +20,7 @@ def check(config: Config) -> None:
     _check_paths(config)
     _check_task(config)
     _check_protocols(config)
+    _check_embedding(config)
     _check_export(config)
     _check_devices(config)
 
@@ -42,7 +45,7 @@ def _check_length(config: Config) -> None:
 
 def _check_task(config: Config) -> None:
     task = config.task
-    if task.pretraining and task.mode not in ("probe", "evaluate", "compare", "export"):
+    if task.pretraining and task.mode not in (*_MEASURING, "compare", "export"):
         _check_pretraining(config)
     datasets = [("dataset", config.data.dataset), ("eval_dataset", config.data.eval_dataset or "")]
     datasets += [("transfer_datasets", name) for name in config.evaluation.transfer_datasets]
@@ -55,7 +58,7 @@ def _check_task(config: Config) -> None:
                 f"for your own pictures, give `{field}=folder:{name}`",
             )
     # These take the data set from the run that they measure.
-    measures = task.mode in ("probe", "evaluate") and bool(task.model_dir)
+    measures = task.mode in _MEASURING and bool(task.model_dir)
     from_run = task.mode == "eval" or measures
     takes_labels = from_run or any(name.startswith("folder:") for _, name in datasets)
     if config.data.folder_labels != "none" and not takes_labels:
@@ -151,6 +154,27 @@ def _check_protocols(config: Config) -> None:
         raise SettingError(
             "knn_every_epochs", asked.knn_every_epochs, "is for pre-training", "remove it"
         )
+
+
+def _check_embedding(config: Config) -> None:
+    mode, asked = config.task.mode, config.embedding
+    for name, modes in (
+        ("layer", ("embed", "neighbors")),
+        ("output", ("embed", "neighbors")),
+        ("query", ("neighbors",)),
+    ):
+        if name in config.given and mode not in modes:
+            needed = " or ".join(f"`mode={mode}`" for mode in modes)
+            raise SettingError(
+                name, getattr(asked, name), f"does nothing without {needed}", "add it"
+            )
+    if mode not in ("embed", "neighbors"):
+        return
+    if not (asked.output or config.task.model_dir):
+        raise SettingError("mode", mode, "needs `output`, where to write, or `model_dir`")
+    if mode == "embed" and asked.output and not asked.output.endswith(FEATURE_FILES):
+        kinds = ", ".join(FEATURE_FILES)
+        raise SettingError("output", asked.output, f"must end in one of {kinds}")
 
 
 def _check_paths(config: Config) -> None:

@@ -78,6 +78,11 @@ class ImageDataset(abc.ABC):
         """Tells one list of files from another; None where the name says it all."""
         return None
 
+    @property
+    def stamp(self) -> str | None:
+        """Tells whether files of one list have changed; None where they do not, or nobody knows."""
+        return None
+
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:
         """Returns how many examples `split` selects. Raises SettingError as `check_split` does."""
@@ -125,6 +130,10 @@ class ImageDataset(abc.ABC):
     @abc.abstractmethod
     def all_labels(self, split: str) -> np.ndarray:
         """Returns the label of each image of `split`, int64 [n]; reads all of it if need be."""
+
+    def image_names(self, split: str) -> list[str]:
+        """Returns a name for each image of `split`: of a file, its path below the folder."""
+        return [f"{split}/{place}" for place in range(self.num_examples(split))]
 
     @abc.abstractmethod
     def only(self, split: str, places: np.ndarray) -> ImageDataset:

@@ -67,7 +67,7 @@ def knn_accuracies(
     most = min(max(k for k, _ in pairs), len(train_features))
     classes = int(max(train_labels.max(), test_labels.max())) + 1
     hits = np.zeros(len(pairs), np.int64)
-    for rows, similarity, nearest in _neighbors(train_features, test_features, most):
+    for rows, similarity, nearest in nearest_neighbors(train_features, test_features, most):
         labels = train_labels[nearest]
         for place, (k, temperature) in enumerate(pairs):
             # What the best one has is a common factor of all votes, and none of them overflows.
@@ -79,10 +79,19 @@ def knn_accuracies(
     return [float(count / len(test_features)) for count in hits]
 
 
-def _neighbors(
+def nearest_neighbors(
     train: np.ndarray, test: np.ndarray, k: int
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yields rows of `test`, and for each row its k best similarities and where, best first."""
+    """Finds the rows of `train` that are most similar to each row of `test`, by cosine. Exact.
+
+    Args:
+      train: float [n, dim].
+      test: float [m, dim].
+      k: how many of each row.
+
+    Yields:
+      Rows of `test`; and of each its k best similarities and their places in `train`, best first.
+    """
     lengths = _lengths(train)
     for start in range(0, len(test), _TEST_ROWS):
         rows = slice(start, start + _TEST_ROWS)

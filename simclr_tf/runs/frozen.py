@@ -87,7 +87,7 @@ def open_frozen(config: Config) -> FrozenEncoder:
     Raises:
       UserError: bad input.
     """
-    config, run = _adopt_run(config)
+    config, run = adopt_measured(config)
     config, weights = open_weights(config)
     rule = weights.description.pixel_rule if weights else None
     train_set, test_set, notes = open_labeled(config, run, rule)
@@ -206,7 +206,7 @@ def label_sets(labels: np.ndarray, config: Config) -> Iterator[tuple[str, int | 
         yield f"{config.data.labels_per_class}_per_class", config.data.labels_per_class
 
 
-def _adopt_run(config: Config) -> tuple[Config, str]:
+def adopt_measured(config: Config) -> tuple[Config, str]:
     """Returns `config` for the run that `model_dir` holds; and its folder, if its data are read.
 
     Raises:

@@ -47,6 +47,14 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.compare import compare
 
         compare(config)
+    elif task.mode == "embed":
+        from simclr_tf.workflows.embed import embed
+
+        embed(config)
+    elif task.mode == "neighbors":
+        from simclr_tf.workflows.neighbors import neighbors
+
+        neighbors(config)
     elif task.mode == "show_views":
         from simclr_tf.workflows.show_views import show_views
 
