@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from simclr_tf.evaluation import linear
 from simclr_tf.runs import frozen
+from simclr_tf.training.metrics_file import MetricsFile
 from simclr_tf.workflows import protocols
 from tests.conftest import TINY
 
@@ -163,6 +165,28 @@ def test_fine_tuning_on_few_labels_beside_training_from_scratch(
     capsys.readouterr()
     assert evaluate(run_here, trained, *flags)[-2:] == rows
     assert capsys.readouterr().out.count("is finished: 2 of 2 steps") == 2
+
+
+def test_knn_while_pretraining_is_a_curve_and_changes_nothing(
+    trained: Path, run_here, tmp_path: Path, capsys
+) -> None:
+    flags = ["--train_steps=2", "--checkpoint_steps=1", "--nolineareval_while_pretraining"]
+    flags += ["--train_split=train[:200]", "--knn_every_epochs=1"]
+    assert run_here(*TINY, *flags, f"--model_dir={tmp_path}", export=False) == 0
+    assert "step 2: kNN " in capsys.readouterr().out
+    first, second = (tf.train.load_checkpoint(str(f / "ckpt-2")) for f in (trained, tmp_path))
+    for key in first.get_variable_to_shape_map():
+        if "encoder" in key:
+            np.testing.assert_array_equal(first.get_tensor(key), second.get_tensor(key))
+    lines = MetricsFile(str(tmp_path)).read()
+    (point,) = [line for line in lines if "eval/knn_top_1" in line]
+    given = ["--protocol=knn", "--knn_k=20", "--knn_temperature=0.1"]
+    (found,) = evaluate(run_here, tmp_path, *given)
+    assert point["step"] == 2
+    assert point["eval/knn_top_1"] == pytest.approx(found["value"], abs=1e-9)
+    events = EventAccumulator(str(tmp_path / "eval"))
+    events.Reload()
+    assert "eval/knn_top_1" in events.Tags()["tensors"]
 
 
 def test_runs_side_by_side(trained: Path, run_here, tmp_path: Path, capsys) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 STRENGTHS = np.logspace(-6, 5, 45)
-"""Factors of half the squared norm of the weights, beside the sum of losses; scikit-learn's 1/C."""
+"""Factors of half the squared norm of the weights, beside the sum of losses: scikit-learn's 1/C of
+features whose mean variance is 1."""
 
 HELD_OUT = 0.2
 """Share of each class's labels on which the strength is chosen without a validation split."""
@@ -26,6 +27,7 @@ SETTINGS = {
     "penalty": "L2",
     "solver": "L-BFGS",
     "strengths": f"{len(STRENGTHS)} from {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",
+    "unit": "the features' mean variance",
 }
 """What is to be said of a fit."""
 
@@ -68,7 +70,9 @@ def fit_with_chosen_strength(
 
     The strengths are tried from the strongest to the weakest, each from the weights of the one
     before. Of equally good ones it is the middle one. With it, the classifier is fitted to all
-    labels. The bias is not regularized. Arithmetic is in float32, sums and steps in float64.
+    labels. The bias is not regularized. Strengths are in units of the features' mean variance, so
+    that they mean the same for networks whose features are large or small as a whole. Arithmetic is
+    in float32, sums and steps in float64.
 
     Args:
       train: features float [n, dim], labels int [n]; or bool [n, classes] where an example has
@@ -86,10 +90,11 @@ def fit_with_chosen_strength(
     else:
         parts = train, validation
         everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
+    unit = float(features.var(axis=0, dtype=np.float64).mean())
     with _few_threads(features.size * classes):
-        strength, start = _choose(*parts, classes=classes, metric=metric)
+        strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit)
         problem = _Problem(*everything)
-        weights = problem.minimize(strength, problem.adopt(start), _AT_THE_END)
+        weights = problem.minimize(strength * unit, problem.adopt(start), _AT_THE_END)
     mean, columns = problem.mean, problem.columns
     return LinearClassifier(weights, mean, columns, classes, strength, len(parts[1][1]))
 
@@ -124,7 +129,7 @@ def _few_threads(size: int) -> contextlib.AbstractContextManager[Any]:
 
 
 def _choose(
-    train: Examples, held: Examples, *, classes: int, metric: Metric
+    train: Examples, held: Examples, *, classes: int, metric: Metric, unit: float
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Returns the best strength, and the weights of these labels with it, with their classes."""
     problem = _Problem(*train)
@@ -134,7 +139,7 @@ def _choose(
     best = -np.inf
     equals: list[tuple[float, np.ndarray]] = []
     for strength in STRENGTHS[::-1]:
-        weights = problem.minimize(strength, weights, _ON_THE_PATH)
+        weights = problem.minimize(strength * unit, weights, _ON_THE_PATH)
         fitted = LinearClassifier(weights, problem.mean, problem.columns, classes, strength, 0)
         score = metric(fitted.scores(held[0]), held[1])
         if score > best:
@@ -156,7 +161,7 @@ class _Problem:
     def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
         self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._features = features - self.mean
-        self._variance = self._features.var(axis=0, dtype=np.float64) + 1e-12
+        self._variance = self._features.var(axis=0, dtype=np.float64)
         if labels.ndim == 2:
             self.columns = np.arange(labels.shape[1])
             self._wanted = labels.astype(np.float32)
@@ -176,7 +181,7 @@ class _Problem:
         from scipy.optimize import minimize  # half a second, and most evaluations do without
 
         # In these units all directions are about as steep, whatever the scale of a feature is.
-        steepness = self._variance + strength / len(self._features)
+        steepness = self._variance + strength / len(self._features) + 1e-30
         units = np.append(1 / np.sqrt(steepness), 1.0)[:, None]
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
