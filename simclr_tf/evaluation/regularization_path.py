@@ -90,7 +90,7 @@ def fit_with_chosen_strength(
     else:
         parts = train, validation
         everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
-    unit = float(features.var(axis=0, dtype=np.float64).mean())
+    unit = float(_variance(features).mean())
     with _few_threads(features.size * classes):
         strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit)
         problem = _Problem(*everything)
@@ -161,7 +161,7 @@ class _Problem:
     def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
         self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._features = features - self.mean
-        self._variance = self._features.var(axis=0, dtype=np.float64)
+        self._variance = _variance(self._features)
         if labels.ndim == 2:
             self.columns = np.arange(labels.shape[1])
             self._wanted = labels.astype(np.float32)
@@ -208,6 +208,12 @@ class _Problem:
         slopes[-1] = error.sum(axis=0, dtype=np.float64)
         penalty = strength / 2 * float(np.sum(weights[:-1] ** 2))
         return (loss + penalty) / count, slopes / count
+
+
+def _variance(features: np.ndarray) -> np.ndarray:
+    """Returns the variance of each column, float64, without a copy of all."""
+    squares = np.einsum("nd,nd->d", features, features, dtype=np.float64) / len(features)
+    return np.maximum(squares - features.mean(axis=0, dtype=np.float64) ** 2, 0.0)
 
 
 def _one(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
