@@ -64,7 +64,13 @@ class LinearClassifier:
 
 
 def fit_with_chosen_strength(
-    train: Examples, *, classes: int, metric: Metric, seed: int, validation: Examples | None = None
+    train: Examples,
+    *,
+    classes: int,
+    metric: Metric,
+    seed: int,
+    validation: Examples | None = None,
+    tick: Callable[[], object] = lambda: None,
 ) -> LinearClassifier:
     """Fits as SimCLR's appendix B.8 does: L2-regularized multinomial, by L-BFGS.
 
@@ -81,6 +87,7 @@ def fit_with_chosen_strength(
       metric: scores [n, classes] and labels -> what the strength is chosen by.
       seed: of the labels that are held out.
       validation: to choose the strength on; None holds out `HELD_OUT` of the labels.
+      tick: called after each strength.
     """
     features, labels = train
     if validation is None:
@@ -92,7 +99,7 @@ def fit_with_chosen_strength(
         everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
     unit = float(_variance(features).mean())
     with _few_threads(features.size * classes):
-        strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit)
+        strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit, tick=tick)
         problem = _Problem(*everything)
         weights = problem.minimize(strength * unit, problem.adopt(start), _AT_THE_END)
     mean, columns = problem.mean, problem.columns
@@ -129,7 +136,13 @@ def _few_threads(size: int) -> contextlib.AbstractContextManager[Any]:
 
 
 def _choose(
-    train: Examples, held: Examples, *, classes: int, metric: Metric, unit: float
+    train: Examples,
+    held: Examples,
+    *,
+    classes: int,
+    metric: Metric,
+    unit: float,
+    tick: Callable[[], object],
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Returns the best strength, and the weights of these labels with it, with their classes."""
     problem = _Problem(*train)
@@ -142,6 +155,7 @@ def _choose(
         weights = problem.minimize(strength * unit, weights, _ON_THE_PATH)
         fitted = LinearClassifier(weights, problem.mean, problem.columns, classes, strength, 0)
         score = metric(fitted.scores(held[0]), held[1])
+        tick()
         if score > best:
             best, equals = score, []
         if score == best:

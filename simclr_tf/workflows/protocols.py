@@ -6,11 +6,15 @@ variables is taken before and after.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from simclr_tf import files, flag_definitions
+import tqdm
+
+from simclr_tf import files, flag_definitions, terminal
 from simclr_tf.checkpoints import fingerprint
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, SettingError
@@ -19,7 +23,7 @@ from simclr_tf.evaluation.clustering import STARTS, cluster_agreement
 from simclr_tf.evaluation.figures import Figure
 from simclr_tf.evaluation.knn import knn_accuracies
 from simclr_tf.evaluation.metrics import top_1
-from simclr_tf.evaluation.regularization_path import SETTINGS, fit_with_chosen_strength
+from simclr_tf.evaluation.regularization_path import SETTINGS, STRENGTHS, fit_with_chosen_strength
 from simclr_tf.runs.folder import writing
 from simclr_tf.runs.frozen import (
     Examples,
@@ -109,15 +113,22 @@ def _logistic_regression(frozen: FrozenEncoder, features: Features) -> list[Figu
     for name, each in dict(label_sets(train[1], frozen.config)).items():
         accuracies, strengths = [], []
         draws = draw_labels(train[1], each, seed=seed)
-        for draw, places in enumerate(draws):
-            part = train[0][places], train[1][places]
-            fitted = fit_with_chosen_strength(part, classes=classes, metric=top_1, seed=seed + draw)
-            accuracies.append(top_1(fitted.scores(test[0]), test[1]))
-            strengths.append(fitted.strength)
+        case = _case(name, each, len(draws[0]))
+        with _progress(f"logistic_regression, {case}", len(draws) * len(STRENGTHS)) as bar:
+            for draw, places in enumerate(draws):
+                fitted = fit_with_chosen_strength(
+                    (train[0][places], train[1][places]),
+                    classes=classes,
+                    metric=top_1,
+                    seed=seed + draw,
+                    tick=bar.update,
+                )
+                accuracies.append(top_1(fitted.scores(test[0]), test[1]))
+                strengths.append(fitted.strength)
         figures.append(
             Figure(
                 "logistic_regression",
-                _case(name, each, len(draws[0])),
+                case,
                 figures_lib.TOP_1,
                 tuple(accuracies),
                 dataset=frozen.test_set.name,
@@ -128,6 +139,15 @@ def _logistic_regression(frozen: FrozenEncoder, features: Features) -> list[Figu
             )
         )
     return figures
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Any]:
+    """Shows a bar on a terminal; elsewhere a line once it is done."""
+    began = time.monotonic()
+    with tqdm.tqdm(total=total, desc=what, leave=False, disable=not terminal.is_watched()) as bar:
+        yield bar
+    print(f"  {what}: took {terminal.duration(time.monotonic() - began)}", flush=True)
 
 
 def _case(name: str, each: int | None, labels: int) -> str:
