@@ -13,9 +13,8 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from simclr_tf.evaluation import linear
-from simclr_tf.runs import frozen
+from simclr_tf.runs import evaluation_files, frozen
 from simclr_tf.training.metrics_file import MetricsFile
-from simclr_tf.workflows import protocols
 from tests.conftest import TINY
 
 KNN = ["--protocol=knn", "--knn_k=20,5", "--knn_temperature=0.07"]
@@ -81,13 +80,21 @@ def test_frozen_features_of_the_last_checkpoint(trained: Path, run_here, capsys)
 
 def row(protocol: str, case: str = "a", sha256: str = "ab", split: str = "test") -> dict:
     fields = {"protocol": protocol, "case": case, "encoder_sha256": sha256, "dataset": "digits"}
-    rest = {"train_split": "train", "eval_split": split, "image_size": 8, "settings": {}}
+    rest = {
+        "train_split": "train",
+        "eval_split": split,
+        "image_size": 8,
+        "settings": {},
+        "value": 0.5,
+    }
     return {**fields, **rest}
 
 
 def test_what_was_measured_before_is_kept_unless_the_weights_are_others(tmp_path: Path) -> None:
     def cases(*rows: dict) -> list[str]:
-        return [f"{r['protocol']} {r['case']}" for r in protocols._write(str(tmp_path), rows)]
+        evaluation_files.write_rows(str(tmp_path), rows)
+        found = json.loads((tmp_path / "evaluation.json").read_text())["figures"]
+        return [f"{r['protocol']} {r['case']}" for r in found]
 
     assert cases(row("knn"), row("knn", "b")) == ["knn a", "knn b"]
     assert cases(row("linear")) == ["knn a", "knn b", "linear a"]

@@ -226,7 +226,7 @@ class _Problem:
 
 def _variance(features: np.ndarray) -> np.ndarray:
     """Returns the variance of each column, float64, without a copy of all."""
-    squares = np.einsum("nd,nd->d", features, features, dtype=np.float64) / len(features)
+    squares = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features)
     return np.maximum(squares - features.mean(axis=0, dtype=np.float64) ** 2, 0.0)
 
 
