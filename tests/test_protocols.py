@@ -80,6 +80,7 @@ def test_frozen_features_of_the_last_checkpoint(trained: Path, run_here, capsys)
 
 def row(protocol: str, case: str = "a", sha256: str = "ab", split: str = "test") -> dict:
     fields = {"protocol": protocol, "case": case, "encoder_sha256": sha256, "dataset": "digits"}
+    fields["metric"] = "top-1"
     rest = {
         "train_split": "train",
         "eval_split": split,
@@ -212,5 +213,7 @@ def test_runs_side_by_side(trained: Path, run_here, tmp_path: Path, capsys) -> N
         ["probe:", "knn", "(k", "9),", "top-1", "-", "0.2500"],
         ["classifier,", "top-1", "-", "0.5000"],
     ]
+    assert run_here("--mode=compare", tmp_path, other) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path} holds no run: left out\n")
     assert run_here("--mode=compare", tmp_path) == 2
-    assert f"error: {tmp_path} holds no run" in capsys.readouterr().err
+    assert "error: no folder holds a run" in capsys.readouterr().err

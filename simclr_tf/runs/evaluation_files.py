@@ -13,6 +13,9 @@ from simclr_tf.runs.initial_weights import step_of
 
 NAME = "evaluation"
 
+_PLACE = ("protocol", "dataset", "train_split", "eval_split", "image_size")
+_NEEDED = {*_PLACE, "case", "metric", "value", "settings", "encoder_sha256"}
+
 Row = dict[str, Any]
 
 
@@ -56,17 +59,20 @@ def write_rows(folder: str, rows: Sequence[Row]) -> None:
         files.write_text(files.join(folder, f"{NAME}.csv"), as_csv(every))
 
 
-def _kept(folder: str, rows: Sequence[Row]) -> list[Row]:
+def read_rows(folder: str) -> list[Row]:
+    """Returns what evaluation.json in `folder` lists; nothing where it is damaged, or not there."""
     try:
         stored = files.read_json(files.join(folder, f"{NAME}.json")) or {"figures": []}
-        others = [row for row in stored["figures"] if _place(row) not in map(_place, rows)]
-        return [row for row in others if row["encoder_sha256"] == rows[0]["encoder_sha256"]]
-    except (ValueError, LookupError, TypeError):  # damaged: then nothing is known
+        return [row for row in stored["figures"] if row.keys() >= _NEEDED]
+    except (ValueError, LookupError, TypeError, AttributeError):
         return []
+
+
+def _kept(folder: str, rows: Sequence[Row]) -> list[Row]:
+    others = [row for row in read_rows(folder) if _place(row) not in map(_place, rows)]
+    return [row for row in others if row["encoder_sha256"] == rows[0]["encoder_sha256"]]
 
 
 def _place(row: Row) -> tuple[Any, ...]:
     """Returns what a figure of the same place replaces: the protocol and the data."""
-    return tuple(
-        row[name] for name in ("protocol", "dataset", "train_split", "eval_split", "image_size")
-    )
+    return tuple(row[name] for name in _PLACE)
