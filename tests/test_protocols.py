@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from simclr_tf.evaluation import linear
-from simclr_tf.runs import frozen
-from simclr_tf.workflows import protocols
+from simclr_tf.runs import evaluation_files, frozen
+from simclr_tf.training.metrics_file import MetricsFile
 from tests.conftest import TINY
 
 KNN = ["--protocol=knn", "--knn_k=20,5", "--knn_temperature=0.07"]
@@ -79,13 +80,22 @@ def test_frozen_features_of_the_last_checkpoint(trained: Path, run_here, capsys)
 
 def row(protocol: str, case: str = "a", sha256: str = "ab", split: str = "test") -> dict:
     fields = {"protocol": protocol, "case": case, "encoder_sha256": sha256, "dataset": "digits"}
-    rest = {"train_split": "train", "eval_split": split, "image_size": 8, "settings": {}}
+    fields["metric"] = "top-1"
+    rest = {
+        "train_split": "train",
+        "eval_split": split,
+        "image_size": 8,
+        "settings": {},
+        "value": 0.5,
+    }
     return {**fields, **rest}
 
 
 def test_what_was_measured_before_is_kept_unless_the_weights_are_others(tmp_path: Path) -> None:
     def cases(*rows: dict) -> list[str]:
-        return [f"{r['protocol']} {r['case']}" for r in protocols._write(str(tmp_path), rows)]
+        evaluation_files.write_rows(str(tmp_path), rows)
+        found = json.loads((tmp_path / "evaluation.json").read_text())["figures"]
+        return [f"{r['protocol']} {r['case']}" for r in found]
 
     assert cases(row("knn"), row("knn", "b")) == ["knn a", "knn b"]
     assert cases(row("linear")) == ["knn a", "knn b", "linear a"]
@@ -165,6 +175,28 @@ def test_fine_tuning_on_few_labels_beside_training_from_scratch(
     assert capsys.readouterr().out.count("is finished: 2 of 2 steps") == 2
 
 
+def test_knn_while_pretraining_is_a_curve_and_changes_nothing(
+    trained: Path, run_here, tmp_path: Path, capsys
+) -> None:
+    flags = ["--train_steps=2", "--checkpoint_steps=1", "--nolineareval_while_pretraining"]
+    flags += ["--train_split=train[:200]", "--knn_every_epochs=1"]
+    assert run_here(*TINY, *flags, f"--model_dir={tmp_path}", export=False) == 0
+    assert "step 2: kNN " in capsys.readouterr().out
+    first, second = (tf.train.load_checkpoint(str(f / "ckpt-2")) for f in (trained, tmp_path))
+    for key in first.get_variable_to_shape_map():
+        if "encoder" in key:
+            np.testing.assert_array_equal(first.get_tensor(key), second.get_tensor(key))
+    lines = MetricsFile(str(tmp_path)).read()
+    (point,) = [line for line in lines if "eval/knn_top_1" in line]
+    given = ["--protocol=knn", "--knn_k=20", "--knn_temperature=0.1"]
+    (found,) = evaluate(run_here, tmp_path, *given)
+    assert point["step"] == 2
+    assert point["eval/knn_top_1"] == pytest.approx(found["value"], abs=1e-9)
+    events = EventAccumulator(str(tmp_path / "eval"))
+    events.Reload()
+    assert "eval/knn_top_1" in events.Tags()["tensors"]
+
+
 def test_runs_side_by_side(trained: Path, run_here, tmp_path: Path, capsys) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -181,5 +213,7 @@ def test_runs_side_by_side(trained: Path, run_here, tmp_path: Path, capsys) -> N
         ["probe:", "knn", "(k", "9),", "top-1", "-", "0.2500"],
         ["classifier,", "top-1", "-", "0.5000"],
     ]
+    assert run_here("--mode=compare", tmp_path, other) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path} holds no run: left out\n")
     assert run_here("--mode=compare", tmp_path) == 2
-    assert f"error: {tmp_path} holds no run" in capsys.readouterr().err
+    assert "error: no folder holds a run" in capsys.readouterr().err

@@ -144,6 +144,13 @@ class ImageDataset(abc.ABC):
           places: of these images in the split, int64 [n], ascending.
         """
 
+    def some(self, split: str, most: int) -> ImageDataset:
+        """Returns the data set with at most so many images in `split`, spread evenly over it."""
+        count = self.num_examples(split)
+        if count <= most:
+            return self
+        return self.only(split, np.arange(most) * count // most)
+
     def few_labels(self, split: str, per_class: int, *, seed: int) -> ImageDataset:
         """Returns the data set with so many images of each class in `split`, and no others.
 

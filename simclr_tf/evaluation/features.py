@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from simclr_tf.errors import SettingError
 
 
 def extract_features(
-    encoder: tf.keras.Model,
+    encoder: Callable[..., tf.Tensor],
     dataset: data.ImageDataset,
     *,
     split: str,

@@ -67,7 +67,9 @@ class Figure:
 
         half = float(t.ppf(0.975, count - 1)) * float(np.std(self.values, ddof=1))
         half /= math.sqrt(count)
-        return self.mean - half, self.mean + half
+        # No figure can be beyond these, whatever few seeds say.
+        least = -1.0 if self.metric == ARI else 0.0
+        return max(self.mean - half, least), min(self.mean + half, 1.0)
 
     def describe(self) -> str:
         """Returns mean and intervals in words."""

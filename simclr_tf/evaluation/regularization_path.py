@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 STRENGTHS = np.logspace(-6, 5, 45)
-"""Factors of half the squared norm of the weights, beside the sum of losses; scikit-learn's 1/C."""
+"""Factors of half the squared norm of the weights, beside the sum of losses: scikit-learn's 1/C of
+features whose mean variance is 1."""
 
 HELD_OUT = 0.2
 """Share of each class's labels on which the strength is chosen without a validation split."""
@@ -26,6 +27,7 @@ SETTINGS = {
     "penalty": "L2",
     "solver": "L-BFGS",
     "strengths": f"{len(STRENGTHS)} from {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}",
+    "unit": "the features' mean variance",
 }
 """What is to be said of a fit."""
 
@@ -62,13 +64,21 @@ class LinearClassifier:
 
 
 def fit_with_chosen_strength(
-    train: Examples, *, classes: int, metric: Metric, seed: int, validation: Examples | None = None
+    train: Examples,
+    *,
+    classes: int,
+    metric: Metric,
+    seed: int,
+    validation: Examples | None = None,
+    tick: Callable[[], object] = lambda: None,
 ) -> LinearClassifier:
     """Fits as SimCLR's appendix B.8 does: L2-regularized multinomial, by L-BFGS.
 
     The strengths are tried from the strongest to the weakest, each from the weights of the one
     before. Of equally good ones it is the middle one. With it, the classifier is fitted to all
-    labels. The bias is not regularized. Arithmetic is in float32, sums and steps in float64.
+    labels. The bias is not regularized. Strengths are in units of the features' mean variance, so
+    that they mean the same for networks whose features are large or small as a whole. Arithmetic is
+    in float32, sums and steps in float64.
 
     Args:
       train: features float [n, dim], labels int [n]; or bool [n, classes] where an example has
@@ -77,6 +87,7 @@ def fit_with_chosen_strength(
       metric: scores [n, classes] and labels -> what the strength is chosen by.
       seed: of the labels that are held out.
       validation: to choose the strength on; None holds out `HELD_OUT` of the labels.
+      tick: called after each strength.
     """
     features, labels = train
     if validation is None:
@@ -86,10 +97,11 @@ def fit_with_chosen_strength(
     else:
         parts = train, validation
         everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
+    unit = float(_variance(features).mean())
     with _few_threads(features.size * classes):
-        strength, start = _choose(*parts, classes=classes, metric=metric)
+        strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit, tick=tick)
         problem = _Problem(*everything)
-        weights = problem.minimize(strength, problem.adopt(start), _AT_THE_END)
+        weights = problem.minimize(strength * unit, problem.adopt(start), _AT_THE_END)
     mean, columns = problem.mean, problem.columns
     return LinearClassifier(weights, mean, columns, classes, strength, len(parts[1][1]))
 
@@ -124,7 +136,13 @@ def _few_threads(size: int) -> contextlib.AbstractContextManager[Any]:
 
 
 def _choose(
-    train: Examples, held: Examples, *, classes: int, metric: Metric
+    train: Examples,
+    held: Examples,
+    *,
+    classes: int,
+    metric: Metric,
+    unit: float,
+    tick: Callable[[], object],
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Returns the best strength, and the weights of these labels with it, with their classes."""
     problem = _Problem(*train)
@@ -134,9 +152,10 @@ def _choose(
     best = -np.inf
     equals: list[tuple[float, np.ndarray]] = []
     for strength in STRENGTHS[::-1]:
-        weights = problem.minimize(strength, weights, _ON_THE_PATH)
+        weights = problem.minimize(strength * unit, weights, _ON_THE_PATH)
         fitted = LinearClassifier(weights, problem.mean, problem.columns, classes, strength, 0)
         score = metric(fitted.scores(held[0]), held[1])
+        tick()
         if score > best:
             best, equals = score, []
         if score == best:
@@ -156,7 +175,7 @@ class _Problem:
     def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
         self.mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._features = features - self.mean
-        self._variance = self._features.var(axis=0, dtype=np.float64) + 1e-12
+        self._variance = _variance(self._features)
         if labels.ndim == 2:
             self.columns = np.arange(labels.shape[1])
             self._wanted = labels.astype(np.float32)
@@ -176,7 +195,7 @@ class _Problem:
         from scipy.optimize import minimize  # half a second, and most evaluations do without
 
         # In these units all directions are about as steep, whatever the scale of a feature is.
-        steepness = self._variance + strength / len(self._features)
+        steepness = self._variance + strength / len(self._features) + 1e-30
         units = np.append(1 / np.sqrt(steepness), 1.0)[:, None]
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -203,6 +222,12 @@ class _Problem:
         slopes[-1] = error.sum(axis=0, dtype=np.float64)
         penalty = strength / 2 * float(np.sum(weights[:-1] ** 2))
         return (loss + penalty) / count, slopes / count
+
+
+def _variance(features: np.ndarray) -> np.ndarray:
+    """Returns the variance of each column, float64, without a copy of all."""
+    squares = np.einsum("ij,ij->j", features, features, dtype=np.float64) / len(features)
+    return np.maximum(squares - features.mean(axis=0, dtype=np.float64) ** 2, 0.0)
 
 
 def _one(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:

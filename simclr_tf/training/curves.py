@@ -22,6 +22,7 @@ _OF_PRETRAINING = {
     "train/contrast_loss": ("contrastive loss (nats)", 1, "all views alike"),
     "train/contrast_acc": ("contrastive accuracy (%)", 100, "chance"),
     "train/supervised_acc": ("accuracy of the probe (%)", 100, "guessing"),
+    "eval/knn_top_1": ("accuracy of kNN (%)", 100, ""),
 }
 _OF_CLASSIFIERS = {
     "train/supervised_loss": ("cross-entropy (nats)", 1, "guessing"),

@@ -8,6 +8,7 @@ from typing import Any
 from simclr_tf import flag_definitions, paths
 from simclr_tf.config import Config
 from simclr_tf.errors import UserError
+from simclr_tf.runs.evaluation_files import read_rows
 from simclr_tf.runs.folder import stored_config
 from simclr_tf.runs.moved import read
 
@@ -19,21 +20,25 @@ def compare(config: Config) -> None:
     """Prints what differs between the runs in `config.runs`, and their figures.
 
     Settings are those of config.json; figures those of evaluation.json, probe.json and result.json.
+    Folders that have none of these are left out: `runs/*` names whatever lies there.
 
     Raises:
-      UserError: a folder holds nothing of a run's.
+      UserError: no folder has anything of a run's.
     """
-    folders = config.runs
-    settings, figures = [], []
-    for folder in folders:
+    folders, settings, figures = [], [], []
+    for folder in config.runs:
         stored, measured = stored_config(folder), _figures(folder)
         if stored is None and not measured:
-            raise UserError(
-                f"{folder} holds no run: neither config.json nor evaluation.json, probe.json or "
-                "result.json; give the folders of runs"
-            )
+            print(f"{folder} holds no run: left out")
+            continue
+        folders.append(folder)
         settings.append(stored or {})
         figures.append(measured)
+    if not folders:
+        raise UserError(
+            "no folder holds a run: neither config.json nor evaluation.json, probe.json or "
+            "result.json; give the folders of runs"
+        )
     names = [paths.last_name(folder) for folder in folders]
     if len(set(names)) < len(names):
         names = list(folders)
@@ -44,7 +49,7 @@ def compare(config: Config) -> None:
 def _figures(folder: str) -> dict[str, float]:
     """Returns what was measured of a run, by what it is."""
     found: dict[str, float] = {}
-    for row in read(folder, "evaluation.json").get("figures", ()):
+    for row in read_rows(folder):
         found[f"{row['protocol']}, {row['case']}, {row['dataset']}, {row['metric']}"] = row["value"]
     probed = read(folder, "probe.json")
     for name, value in probed.items():

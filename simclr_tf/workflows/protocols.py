@@ -6,11 +6,15 @@ variables is taken before and after.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from simclr_tf import files, flag_definitions
+import tqdm
+
+from simclr_tf import files, flag_definitions, terminal
 from simclr_tf.checkpoints import fingerprint
 from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, SettingError
@@ -19,8 +23,8 @@ from simclr_tf.evaluation.clustering import STARTS, cluster_agreement
 from simclr_tf.evaluation.figures import Figure
 from simclr_tf.evaluation.knn import knn_accuracies
 from simclr_tf.evaluation.metrics import top_1
-from simclr_tf.evaluation.regularization_path import SETTINGS, fit_with_chosen_strength
-from simclr_tf.runs.folder import writing
+from simclr_tf.evaluation.regularization_path import SETTINGS, STRENGTHS, fit_with_chosen_strength
+from simclr_tf.runs.evaluation_files import NAME, rows_of, write_rows
 from simclr_tf.runs.frozen import (
     Examples,
     FrozenEncoder,
@@ -28,12 +32,9 @@ from simclr_tf.runs.frozen import (
     label_sets,
     open_frozen,
 )
-from simclr_tf.runs.initial_weights import step_of
 from simclr_tf.runs.linear import linear_evaluation
 from simclr_tf.runs.transfer import transfer
 from simclr_tf.workflows.semi_supervised import semi_supervised
-
-NAME = "evaluation"
 
 Features = Callable[[], tuple[Examples, Examples]]
 """Returns what to fit on and what to measure on; encoded once, and only where it is asked for."""
@@ -48,7 +49,7 @@ def evaluate_by_protocols(config: Config) -> list[dict[str, Any]]:
         measured before of the same weights by other protocols, or on other data.
 
     Returns:
-      What evaluation.json lists.
+      The figures, as evaluation.json lists them.
 
     Raises:
       UserError: bad input.
@@ -66,17 +67,18 @@ def evaluate_by_protocols(config: Config) -> list[dict[str, Any]]:
     before = fingerprint({"encoder": frozen.encoder})
     print(f"evaluating on {config.data.dataset}: {frozen.origin}\n  sha256 {before}", flush=True)
     features = functools.cache(frozen.examples)
-    found: list[Figure] = []
+    rows: list[dict[str, Any]] = []
     for protocol in [name for name in flag_definitions.PROTOCOLS if name in asked]:
         measured = _PROTOCOLS[protocol](frozen, features)
         print(figures_lib.table(measured), flush=True)
-        found += measured
-    after = fingerprint({"encoder": frozen.encoder})
-    _check_frozen(before, after)
-    hashes = {"encoder_sha256": before, "encoder_sha256_afterwards": after}
-    rows = [{**_row(frozen, figure), **hashes} for figure in found]
+        after = fingerprint({"encoder": frozen.encoder})
+        _check_frozen(before, after)
+        found = rows_of(frozen, measured, before=before, after=after)
+        if config.task.model_dir:  # at once: the next protocol may take hours
+            write_rows(config.task.model_dir, found)
+        rows += found
     if config.task.model_dir:
-        rows = _write(config.task.model_dir, rows)
+        print(f"  in {files.join(config.task.model_dir, NAME)}.json and .csv")
     return rows
 
 
@@ -109,15 +111,22 @@ def _logistic_regression(frozen: FrozenEncoder, features: Features) -> list[Figu
     for name, each in dict(label_sets(train[1], frozen.config)).items():
         accuracies, strengths = [], []
         draws = draw_labels(train[1], each, seed=seed)
-        for draw, places in enumerate(draws):
-            part = train[0][places], train[1][places]
-            fitted = fit_with_chosen_strength(part, classes=classes, metric=top_1, seed=seed + draw)
-            accuracies.append(top_1(fitted.scores(test[0]), test[1]))
-            strengths.append(fitted.strength)
+        case = _case(name, each, len(draws[0]))
+        with _progress(f"logistic_regression, {case}", len(draws) * len(STRENGTHS)) as bar:
+            for draw, places in enumerate(draws):
+                fitted = fit_with_chosen_strength(
+                    (train[0][places], train[1][places]),
+                    classes=classes,
+                    metric=top_1,
+                    seed=seed + draw,
+                    tick=bar.update,
+                )
+                accuracies.append(top_1(fitted.scores(test[0]), test[1]))
+                strengths.append(fitted.strength)
         figures.append(
             Figure(
                 "logistic_regression",
-                _case(name, each, len(draws[0])),
+                case,
                 figures_lib.TOP_1,
                 tuple(accuracies),
                 dataset=frozen.test_set.name,
@@ -128,6 +137,15 @@ def _logistic_regression(frozen: FrozenEncoder, features: Features) -> list[Figu
             )
         )
     return figures
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Any]:
+    """Shows a bar on a terminal; elsewhere a line once it is done."""
+    began = time.monotonic()
+    with tqdm.tqdm(total=total, desc=what, leave=False, disable=not terminal.is_watched()) as bar:
+        yield bar
+    print(f"  {what}: took {terminal.duration(time.monotonic() - began)}", flush=True)
 
 
 def _case(name: str, each: int | None, labels: int) -> str:
@@ -174,42 +192,5 @@ def _check_frozen(before: str, after: str) -> None:
         raise RunFailed(
             "the encoder has changed while it was measured: the sha256 of its variables was "
             f"{before[:16]}... before and is {after[:16]}... now, so its figures are not those of "
-            "a frozen encoder, and nothing was written; that is a bug, please report it"
+            "a frozen encoder, and none of them was written; that is a bug, please report it"
         )
-
-
-def _row(frozen: FrozenEncoder, figure: Figure) -> dict[str, Any]:
-    """Returns a figure with what it is of, so that it means something by itself."""
-    data, weights = frozen.config.data, frozen.weights
-    return {
-        **figure.to_json(),
-        "train_split": data.train_split,
-        "eval_split": data.eval_split,
-        "image_size": data.image_size,
-        "checkpoint": None if weights is None else weights.prefix,
-        "step": 0 if weights is None else step_of(weights),
-    }
-
-
-def _write(folder: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Writes both files, and returns their rows, with those of before that are still true."""
-    path = files.join(folder, f"{NAME}.json")
-    try:
-        stored = files.read_json(path) or {}
-        kept = [row for row in stored["figures"] if _place(row) not in map(_place, rows)]
-        kept = [row for row in kept if row["encoder_sha256"] == rows[0]["encoder_sha256"]]
-    except (ValueError, LookupError, TypeError):  # damaged: then nothing is known
-        kept = []
-    every = [*kept, *rows]
-    with writing(folder, f"{NAME}.json"):
-        files.write_json(path, {"figures": every})
-        files.write_text(files.join(folder, f"{NAME}.csv"), figures_lib.as_csv(every))
-    print(f"  written to {path} and {NAME}.csv")
-    return every
-
-
-def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Returns what a figure of the same place replaces: the protocol and the data."""
-    return tuple(
-        row[name] for name in ("protocol", "dataset", "train_split", "eval_split", "image_size")
-    )

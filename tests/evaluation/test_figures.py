@@ -40,7 +40,7 @@ def test_the_interval_is_students() -> None:
         (figure(0.5, images=10), "top-1 50.00% (5 of 10; 95% interval 24-76%)"),
         (
             figure(0.5, 0.6),
-            "top-1 55.00% (95% interval -8.53% to 118.53% over 2 seeds; 10,000 test images)",
+            "top-1 55.00% (95% interval 0.00% to 100.00% over 2 seeds; 10,000 test images)",
         ),
         (
             figure(0.5, 0.5, 0.5, images=100),

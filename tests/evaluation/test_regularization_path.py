@@ -21,8 +21,9 @@ def blobs(count: int, seed: int, classes: int = 4) -> tuple[np.ndarray, np.ndarr
     return features.astype(np.float32), labels
 
 
-def sklearns(train, strength: float) -> LogisticRegression:
-    exact = LogisticRegression(C=1 / strength, solver="newton-cholesky", tol=1e-9)
+def sklearns(train, strength: float, unit: float | None = None) -> LogisticRegression:
+    unit = train[0].var(axis=0, dtype=np.float64).mean() if unit is None else unit
+    exact = LogisticRegression(C=1 / (strength * unit), solver="newton-cholesky", tol=1e-6)
     return exact.fit(train[0].astype(np.float64), train[1])
 
 
@@ -52,10 +53,22 @@ def test_the_strength_is_the_one_that_scikit_learn_would_choose() -> None:
     chosen = scores[int(np.argmin(np.abs(path.STRENGTHS - fitted.strength)))]
     assert chosen >= max(scores) - 0.0051 > min(scores) + 0.05
     everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
-    theirs = sklearns(everything, fitted.strength).decision_function(test[0])
+    unit = train[0].var(axis=0).mean()
+    theirs = sklearns(everything, fitted.strength, unit).decision_function(test[0])
     found = top_1(fitted.scores(test[0]), test[1])
     assert found == pytest.approx(top_1(theirs, test[1]), abs=0.0051)
     assert fitted.held_out == 400
+
+
+def test_the_scale_of_all_features_counts_for_nothing() -> None:
+    """Untrained encoders may have features of a thousandth."""
+    train, test = blobs(300, 0), blobs(200, 1)
+    first = path.fit_with_chosen_strength(train, classes=4, metric=top_1, seed=0)
+    small = train[0] * np.float32(2**-12), train[1]
+    second = path.fit_with_chosen_strength(small, classes=4, metric=top_1, seed=0)
+    assert second.strength == first.strength
+    ours, theirs = first.scores(test[0]), second.scores(test[0] * np.float32(2**-12))
+    np.testing.assert_allclose(ours, theirs, atol=0.01 * np.abs(ours).max())
 
 
 def test_there_are_45_strengths_as_the_paper_says() -> None:
@@ -94,8 +107,8 @@ def test_several_labels_an_image_are_problems_of_their_own() -> None:
     fitted = path.fit_with_chosen_strength(
         train, classes=4, metric=mean_average_precision, seed=0, validation=validation
     )
-    scores = fitted.scores(features)
+    scores, unit = fitted.scores(features), train[0].var(axis=0).mean()
     for label in range(4):
-        expected = sklearns((features, several[:, label]), fitted.strength)
+        expected = sklearns((features, several[:, label]), fitted.strength, unit)
         expected = expected.decision_function(features)
         np.testing.assert_allclose(scores[:, label], expected, atol=0.03 * np.abs(expected).max())
