@@ -60,7 +60,7 @@ def test_neighbors_are_scikit_learns(monkeypatch) -> None:
 
     train, labels, test, test_labels = (part.astype(np.float32) for part in blobs())
     monkeypatch.setattr(knn, "_TRAIN_ROWS", 13)
-    ((rows, similarity, nearest),) = knn._neighbors(train, test, 9)
+    ((rows, similarity, nearest),) = knn.nearest_neighbors(train, test, 9)
     theirs = NearestNeighbors(n_neighbors=9, metric="cosine").fit(train)
     distances, places = theirs.kneighbors(test)
     np.testing.assert_array_equal(nearest, places)
