@@ -16,6 +16,7 @@ from simclr_tf.errors import RunFailed, first_line
 from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
+from simclr_tf.runs.health import watch_health
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
 from simclr_tf.serving.export import export_saved_model
@@ -137,6 +138,7 @@ def make_callbacks(
             place = files.join(folder, "train")  # beside TensorBoard's other files
             profiling = Profiling(place, start=start.step, first=first, last=last)
     tally = Tally(model)
+    health = watch_health(run, model, start.step)
     return Callbacks(
         tally,
         Progress(
@@ -146,6 +148,7 @@ def make_callbacks(
             epoch=plan.train_examples / batch,
             guessing=compared,
             worker="" if workers.is_chief else workers.name,
+            health=health,
         ),
         WatchLoss(start=start.step),
         Summaries(
@@ -155,6 +158,7 @@ def make_callbacks(
             every=plan.summary_steps,
             schedule=run.schedule,
             images=images,
+            health=health,
         ),
         Checkpointing(start.state, **span, every=plan.checkpoint_steps),
         Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared),

@@ -1,4 +1,4 @@
-"""Probe: what the frozen features of an encoder are worth, by kNN and logistic regression."""
+"""Probe: what the frozen features of an encoder are worth, by kNN, logistic regression, health."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simclr_tf import data, files
 from simclr_tf.checkpoints import restore_parts
 from simclr_tf.config import Config
 from simclr_tf.data.labels import balanced_subset
-from simclr_tf.errors import SettingError
+from simclr_tf.errors import SettingError, as_flags
 from simclr_tf.evaluation import (
     choose_k,
     describe_accuracy,
@@ -30,6 +30,7 @@ from simclr_tf.runs.folder import (
     stored_config,
     writing,
 )
+from simclr_tf.runs.health import holds_head, probe_health
 from simclr_tf.runs.identity import adopt_probed_run
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.labels import labeled_only, name_classes
@@ -40,12 +41,18 @@ from simclr_tf.training.build import build_plain
 DRAWS = 10
 """Subsets of the labels drawn for each fraction: with few labels the draw matters by percents."""
 
+# Who gives one of these wants accuracies.
+_OF_LABELS = {"eval_dataset", "folder_labels", "label_fractions", "labels_per_class"}
+
 Examples = tuple[np.ndarray, np.ndarray]
 """Features float32 [n, dim] and labels int64 [n]."""
 
 
 def probe(config: Config) -> dict[str, float]:
     """Measures features h on `eval_split`, fitted on shares of `train_split`'s labels.
+
+    And health of h and z on images of `train_split`, see `runs.health`; where a data set has no
+    labels, and nothing is given that asks for some, that alone.
 
     Args:
       config: what was asked. Where `model_dir` holds a run, and no `checkpoint` is given, it is the
@@ -55,7 +62,7 @@ def probe(config: Config) -> dict[str, float]:
 
     Returns:
       Accuracies by name, means over `DRAWS` subsets of the labels; and `knn_k`, `knn_temperature`
-      and the number of `labels` and of `test_images`.
+      and the number of `labels` and of `test_images`; and health.
 
     Raises:
       UserError: bad input.
@@ -63,26 +70,32 @@ def probe(config: Config) -> dict[str, float]:
     config, run = _adopt_run(config)
     config, weights = open_weights(config)
     rule = weights.description.pixel_rule if weights else None
-    train_set, test_set = _open_labeled(config, run, rule)
+    train_set, test_set = _open_data(config, run, rule)
     if config.task.model_dir:
         check_writable(config.task.model_dir)
     hardware = config.hardware
     if not hardware.on_tpu:  # nothing is trained that devices could share
         hardware = dataclasses.replace(hardware, strategy="one_device")
     open_devices(hardware, seed=config.task.seed, alone=True)
-    encoder = build_plain(config.architecture).encoder
+    network = build_plain(config.architecture)
+    encoder, parts = network.encoder, network.parts
+    if not holds_head(weights):
+        del parts["projection_head"]
     origin = "untrained encoder"
     if weights is not None:
         partial = config.task.allow_partial_checkpoint
-        origin = restore_parts({"encoder": encoder}, weights, allow_partial=partial)
+        origin = restore_parts(parts, weights, allow_partial=partial)
     print(f"probing on {config.data.dataset}: {origin}", flush=True)
+    result: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
-        for dataset in {id(each): each for each in (train_set, test_set)}.values():
+        for dataset in {id(each): each for each in (train_set, test_set) if each}.values():
             stack.enter_context(dataset.report_bad_images(config.task.model_dir))
-        train = _examples(encoder, train_set, config, "train_split")
-        test = _examples(encoder, test_set, config, "eval_split")
-    _check_two_classes(train[1], config.data.train_split)
-    result = _measure(train, test, config)
+        if test_set is not None:
+            train = _examples(encoder, train_set, config, "train_split")
+            test = _examples(encoder, test_set, config, "eval_split")
+            _check_two_classes(train[1], config.data.train_split)
+            result |= _measure(train, test, config)
+        result |= probe_health(config, train_set, network, with_head="projection_head" in parts)
     if config.task.model_dir:
         with writing(config.task.model_dir, f"probe.json, {result},"):
             files.write_json(files.join(config.task.model_dir, "probe.json"), result)
@@ -115,10 +128,10 @@ def _adopt_run(config: Config) -> tuple[Config, str]:
     return config, folder if same else ""
 
 
-def _open_labeled(
+def _open_data(
     config: Config, run: str, rule: PixelRule | None
-) -> tuple[data.ImageDataset, data.ImageDataset]:
-    """Opens what is fitted on, and what is measured on.
+) -> tuple[data.ImageDataset, data.ImageDataset | None]:
+    """Opens what is fitted on, and what accuracies are measured on, None where there are no labels.
 
     Args:
       config: what was asked.
@@ -129,6 +142,12 @@ def _open_labeled(
     dataset = open_dataset(config, run=run)
     dataset.check_split(asked.train_split, field="train_split")
     splits = {"train_split": asked.train_split}
+    if dataset.class_names is None and not config.given & _OF_LABELS:
+        dataset, told = begin_with(config, dataset, rule)
+        remedy = as_flags(dataset.label_remedy)
+        lack = f"{dataset.name} has no class labels, so health is all there is; {remedy}"
+        print(*dataset.remarks, *told, lack, sep="\n")
+        return dataset, None
     if asked.eval_dataset is None:
         dataset.check_split(asked.eval_split, field="eval_split")
         splits["eval_split"] = asked.eval_split
