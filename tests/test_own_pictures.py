@@ -277,7 +277,7 @@ def test_views(run_on, tmp_path) -> None:
 
 IMPOSSIBLE = {
     "--train_mode=finetune": "has no class labels; say where they are: --folder_labels=folders",
-    "--mode=probe": "has no class labels",
+    "--mode=probe --label_fractions=1": "has no class labels",
     "--mode=train_then_eval": "has no class labels",
     "--lineareval_while_pretraining": "has no class labels",
     "--eval_split=test --mode=train_then_eval": "has train (",
@@ -286,6 +286,19 @@ IMPOSSIBLE = {
     "--on_bad_image=ignore": "on_bad_image",
     "--dataset=folder:/no/such": "/no/such does not exist",
 }
+
+
+def test_without_labels_probe_measures_health_alone(run_on, tmp_path, capsys) -> None:
+    assert run_on("--mode=probe", f"--model_dir={tmp_path / 'run'}") == 0
+    printed = capsys.readouterr().out
+    assert "so health is all there is; say where they are: --folder_labels=folders" in printed
+    result = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert {name.split("/")[0] for name in result} == {"health"}
+    assert len(result) == 10
+    assert (
+        f"h: RankMe {result['health/rank_me_h']:.1f}, LiDAR {result['health/lidar_h']:.1f} of "
+        in printed
+    )
 
 
 @pytest.mark.parametrize("flags", IMPOSSIBLE)

@@ -13,7 +13,7 @@ from simclr_tf import data
 from simclr_tf.checkpoints import StoredWeights, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.data.labels import balanced_subset
-from simclr_tf.errors import SettingError
+from simclr_tf.errors import SettingError, as_flags
 from simclr_tf.evaluation import extract_features
 from simclr_tf.pixel_rule import PixelRule
 from simclr_tf.runs.folder import (
@@ -22,15 +22,20 @@ from simclr_tf.runs.folder import (
     holds_checkpoint,
     stored_config,
 )
+from simclr_tf.runs.health import holds_head
 from simclr_tf.runs.identity import adopt_probed_run
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.labels import labeled_only, name_classes
 from simclr_tf.runs.pixels import begin_with
 from simclr_tf.runs.preparation import open_dataset, open_devices, open_evaluated
 from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
 
 DRAWS = 10
 """Subsets of the labels drawn for each fraction: with few labels the draw matters by percents."""
+
+# Who gives one of these wants figures of labels.
+_OF_LABELS = {"eval_dataset", "folder_labels", "label_fractions", "labels_per_class"}
 
 Examples = tuple[np.ndarray, np.ndarray]
 """Features float32 [n, dim] and labels int64 [n]."""
@@ -43,18 +48,27 @@ class FrozenEncoder:
     Attributes:
       config: what was asked, with what the weights and the run in `model_dir` have decided.
       weights: of the encoder; None for an untrained one.
-      encoder: images float32 [batch, h, w, 3] in [0, 1] -> features h.
-      origin: of its weights, in words.
+      network: the encoder, and the projection head if `has_head`.
+      has_head: whether that belongs to it; an untrained one has one.
+      origin: of the weights, in words.
       train_set: with `train_split`, to fit on.
       test_set: with `eval_split`, to measure on. Both give a class the same number.
+      has_labels: whether there are any; if not, both sets are one.
     """
 
     config: Config
     weights: StoredWeights | None
-    encoder: tf.keras.Model
+    network: Network
+    has_head: bool
     origin: str
     train_set: data.ImageDataset
     test_set: data.ImageDataset
+    has_labels: bool
+
+    @property
+    def encoder(self) -> tf.keras.Model:
+        """Images float32 [batch, h, w, 3] in [0, 1] -> features h."""
+        return self.network.encoder
 
     @property
     def num_classes(self) -> int:
@@ -78,11 +92,16 @@ class FrozenEncoder:
         return train, test
 
 
-def open_frozen(config: Config) -> FrozenEncoder:
+def open_frozen(config: Config, *, needs_labels: bool = True) -> FrozenEncoder:
     """Opens the encoder that `checkpoint`, or else the run in `model_dir`, holds, and the data.
 
     Without either the encoder is an untrained one, the floor that learned features must beat. Of a
     run it is the newest checkpoint, and the data are the run's own where no others are given.
+
+    Args:
+      config: what was asked.
+      needs_labels: whether data without labels are of no use. Else they are where nothing is given
+        that asks for labels.
 
     Raises:
       UserError: bad input.
@@ -90,7 +109,15 @@ def open_frozen(config: Config) -> FrozenEncoder:
     config, run = adopt_measured(config)
     config, weights = open_weights(config)
     rule = weights.description.pixel_rule if weights else None
-    train_set, test_set, notes = open_labeled(config, run, rule)
+    dataset = _open_training(config, run)
+    has_labels = dataset.class_names is not None or bool(config.given & _OF_LABELS) or needs_labels
+    if has_labels:
+        train_set, test_set, notes = _with_labels(config, dataset, rule)
+    else:
+        train_set, told = begin_with(config, dataset, rule)
+        remedy = as_flags(dataset.label_remedy)
+        lack = f"{dataset.name} has no class labels, so health is all there is; {remedy}"
+        test_set, notes = train_set, [*dataset.remarks, *told, lack]
     print(*notes, sep="\n")
     if config.task.model_dir:
         check_writable(config.task.model_dir)
@@ -98,12 +125,17 @@ def open_frozen(config: Config) -> FrozenEncoder:
     if not hardware.on_tpu:  # nothing is trained that devices could share
         hardware = dataclasses.replace(hardware, strategy="one_device")
     open_devices(hardware, seed=config.task.seed, alone=True)
-    encoder = build_plain(config.architecture).encoder
+    network = build_plain(config.architecture)
+    parts, has_head = network.parts, holds_head(weights)
+    if not has_head:
+        del parts["projection_head"]
     origin = "untrained encoder"
     if weights is not None:
         partial = config.task.allow_partial_checkpoint
-        origin = restore_parts({"encoder": encoder}, weights, allow_partial=partial)
-    return FrozenEncoder(config, weights, encoder, origin, train_set, test_set)
+        origin = restore_parts(parts, weights, allow_partial=partial)
+    return FrozenEncoder(
+        config, weights, network, has_head, origin, train_set, test_set, has_labels
+    )
 
 
 def open_labeled(
@@ -122,9 +154,19 @@ def open_labeled(
     Raises:
       UserError: they cannot be had, or have no labels.
     """
-    asked = config.data
+    return _with_labels(config, _open_training(config, run), rule)
+
+
+def _open_training(config: Config, run: str) -> data.ImageDataset:
     dataset = open_dataset(config, run=run)
-    dataset.check_split(asked.train_split, field="train_split")
+    dataset.check_split(config.data.train_split, field="train_split")
+    return dataset
+
+
+def _with_labels(
+    config: Config, dataset: data.ImageDataset, rule: PixelRule | None
+) -> tuple[data.ImageDataset, data.ImageDataset, list[str]]:
+    asked = config.data
     splits = {"train_split": asked.train_split}
     if asked.eval_dataset is None:
         dataset.check_split(asked.eval_split, field="eval_split")

@@ -16,6 +16,7 @@ from simclr_tf.errors import RunFailed, first_line
 from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
+from simclr_tf.runs.health import watch_health
 from simclr_tf.runs.knn_curve import KnnOnSome
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
@@ -159,6 +160,7 @@ def make_callbacks(
             knn.measurer(model.encoder), config.task.model_dir, **span, every=knn.every
         )
     tally = Tally(model)
+    health = watch_health(run, model, start.step)
     return Callbacks(
         tally,
         Progress(
@@ -169,6 +171,7 @@ def make_callbacks(
             guessing=compared,
             loss=config.loss.title,
             worker="" if workers.is_chief else workers.name,
+            health=health,
         ),
         WatchLoss(start=start.step),
         curve,
@@ -179,6 +182,7 @@ def make_callbacks(
             every=plan.summary_steps,
             schedule=run.schedule,
             images=images,
+            health=health,
         ),
         Checkpointing(start.state, **span, every=plan.checkpoint_steps),
         Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared),

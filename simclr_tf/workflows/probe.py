@@ -1,4 +1,4 @@
-"""Probe: what the frozen features of an encoder are worth, by kNN and logistic regression."""
+"""Probe: what the frozen features of an encoder are worth, by kNN, logistic regression, health."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from simclr_tf.evaluation import (
 from simclr_tf.evaluation.knn import TEMPERATURE
 from simclr_tf.runs.folder import writing
 from simclr_tf.runs.frozen import DRAWS, Examples, draw_labels, label_sets, open_frozen
+from simclr_tf.runs.health import probe_health
 
 
 def probe(config: Config) -> dict[str, float]:
     """Measures features h on `eval_split`, fitted on shares of `train_split`'s labels.
+
+    And health of h and z on images of `train_split`, see `runs.health`; where a data set has no
+    labels, and nothing is given that asks for some, that alone.
 
     Args:
       config: what was asked. Where `model_dir` holds a run, and no `checkpoint` is given, it is the
@@ -28,16 +32,17 @@ def probe(config: Config) -> dict[str, float]:
 
     Returns:
       Accuracies by name, means over `DRAWS` subsets of the labels; and `knn_k`, `knn_temperature`
-      and the number of `labels` and of `test_images`.
+      and the number of `labels` and of `test_images`; and health.
 
     Raises:
       UserError: bad input.
     """
-    frozen = open_frozen(config)
+    frozen = open_frozen(config, needs_labels=False)
     config = frozen.config
     print(f"probing on {config.data.dataset}: {frozen.origin}", flush=True)
-    train, test = frozen.examples()
-    result = _measure(train, test, config)
+    result = _measure(*frozen.examples(), config) if frozen.has_labels else {}
+    with frozen.train_set.report_bad_images(config.task.model_dir):
+        result |= probe_health(config, frozen.train_set, frozen.network, with_head=frozen.has_head)
     if config.task.model_dir:
         with writing(config.task.model_dir, f"probe.json, {result},"):
             files.write_json(files.join(config.task.model_dir, "probe.json"), result)
