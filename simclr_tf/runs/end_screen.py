@@ -38,7 +38,11 @@ def announce_end(run: PreparedRun, start: Start, trained: Trained) -> None:
 def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
     config = run.config
     # Others, such as those of kNN, are no means over steps.
-    lines = [line for line in MetricsFile(config.task.model_dir).read() if "learning_rate" in line]
+    lines = [
+        line
+        for line in MetricsFile(config.task.model_dir).read()
+        if any(name.startswith("train/") for name in line)
+    ]
     batch, total = config.optimization.train_batch_size, run.plan.train_steps
     if not lines or lines[-1]["step"] < total:  # of an earlier version
         return

@@ -134,6 +134,7 @@ def test_the_verdict_is_on_the_whole_run(ended, tmp_path: Path) -> None:
     flags = ["--dataset=digits", f"--model_dir={tmp_path}"]
     values = {"train/contrast_loss": 7.0, "train/contrast_acc": 0.05}
     lines = [{"step": step, **values} for step in range(1, 20)]
+    lines.insert(0, {"step": 1, "eval/knn_top_1": 0.5})  # of --knn_every_epochs: no mean over steps
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert "verdict" not in ended(*flags)[0], "another version has trained the last steps"
