@@ -174,7 +174,7 @@ def test_splits_a_probe_of_the_run_and_a_few_labels(run, tmp_path, capsys) -> No
     assert run(*fit, "--labels_per_class=2", f"--model_dir={folder}", tiny=False) == 0
     printed = capsys.readouterr().out
     assert f"folder:{root}, train: 3 classes: a 9, b 9, c 9\n" in printed
-    assert f"probing on folder:{root}: encoder from {folder}/ckpt-2 " in printed
+    assert f"probing on folder:{root}: encoder, projection_head from {folder}/ckpt-2 " in printed
     assert "  kNN (k 9, T 0.1), 27 labels: " in printed
     lines = re.findall(r"^  logistic regression, (.*?): (.*)$", printed, re.M)
     sizes = ["3 labels (1 of each class)", "27 labels", "6 labels (2 of each class)"]
