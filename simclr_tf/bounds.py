@@ -88,6 +88,7 @@ class Steps:
 
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.
 COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
+CONTRASTIVE_LOSSES = OneOf(("nt_xent", "dcl", "supcon"))
 OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))
 SEED = Range(0, 2**32 - 1)  # a word of the key of the generator, see `simclr_tf.stateless`
 TEMPERATURE = Range(0.0, above_low=True)

@@ -7,6 +7,7 @@ runs current TensorFlow with tf-keras. `tf.keras` is Keras 2 on both.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import glob
 import importlib
@@ -99,6 +100,30 @@ def start_xla() -> None:
 
     with _without_notes():
         tf.function(lambda x: x + 1, jit_compile=compiles_for_host())(tf.constant(0))
+
+
+def close_pipelines_at_once() -> None:
+    """Turns off the autotuning of the datasets by which strategies hand batches to devices.
+
+    There is nothing to tune, and the tuning thread can miss that it is to end (TensorFlow 2.15 to
+    2.21: it asks whether it has been canceled while it is being canceled). The pipeline then
+    closes when the thread looks again by itself, which is up to a minute later. Datasets of this
+    package say so in their options (`data/reading.py`), but these TensorFlow makes without any.
+    """
+    import tensorflow as tf
+    from tensorflow.python.data.ops import multi_device_iterator_ops as iterators
+
+    make = getattr(iterators, "_create_device_dataset", None)
+    if make is None or hasattr(make, "__wrapped__"):
+        return
+
+    @functools.wraps(make)
+    def untuned(*args: Any, **kwargs: Any) -> Any:
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return make(*args, **kwargs).with_options(options)
+
+    iterators._create_device_dataset = untuned
 
 
 @contextlib.contextmanager

@@ -75,9 +75,14 @@ class BatchNorm:
 class Loss:
     """What pre-training minimizes."""
 
+    loss: str
     temperature: float
     hidden_norm: bool
     lineareval_while_pretraining: bool
+
+    @property
+    def title(self) -> str:
+        return {"nt_xent": "NT-Xent", "dcl": "DCL", "supcon": "SupCon"}[self.loss]
 
 
 @dataclasses.dataclass(frozen=True)

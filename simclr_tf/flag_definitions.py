@@ -313,6 +313,14 @@ GROUPS = (
         "Contrastive loss",
         (
             Flag(
+                "loss",
+                "nt_xent",
+                "nt_xent: SimCLR's. dcl: without the positive in the denominator (decoupled, arXiv "
+                "2110.06848). supcon: all images of a class are positives (arXiv 2004.11362); an "
+                "image without a label has its other view.",
+                bounds.CONTRASTIVE_LOSSES,
+            ),
+            Flag(
                 "temperature",
                 0.1,
                 "Temperature parameter for contrastive loss.",

@@ -9,6 +9,8 @@ import pytest
 
 from simclr_tf import compat
 
+import tensorflow as tf  # isort: skip
+
 
 @pytest.mark.parametrize(
     ("installed", "legacy"),
@@ -64,3 +66,22 @@ def test_a_notebooks_backend_is_left_aside_where_it_is_not(given, expected, monk
     monkeypatch.setenv("MPLBACKEND", given)
     compat.keras_cv()
     assert os.environ["MPLBACKEND"] == expected
+
+
+def test_what_hands_batches_to_devices_is_not_tuned(monkeypatch) -> None:
+    """Its tuning thread can miss that the pipeline is closed, which then takes up to a minute."""
+    from tensorflow.python.data.ops import multi_device_iterator_ops as iterators
+
+    calls = []
+
+    def make(*args):
+        calls.append(args)
+        return tf.data.Dataset.range(3)
+
+    assert callable(iterators._create_device_dataset)  # TensorFlow still has what is replaced
+    monkeypatch.setattr(iterators, "_create_device_dataset", make)
+    compat.close_pipelines_at_once()
+    compat.close_pipelines_at_once()
+    dataset = iterators._create_device_dataset("prototype", 7)
+    assert list(dataset.as_numpy_iterator()) == [0, 1, 2] and calls == [("prototype", 7)]
+    assert dataset.options().autotune.enabled is False

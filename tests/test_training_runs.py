@@ -62,6 +62,22 @@ def test_what_a_run_leaves(pretrained: Path) -> None:
     assert not list(pretrained.rglob("*.tmp*"))
 
 
+def test_other_losses_train(run_here, tmp_path: Path, capsys) -> None:
+    """On the same views of one network: DCL is below NT-Xent, which has one more in its sum."""
+    losses = {}
+    for loss, title in {"nt_xent": "NT-Xent", "dcl": "DCL", "supcon": "SupCon"}.items():
+        folder = tmp_path / loss
+        flags = (*TINY, f"--loss={loss}", "--train_steps=1", f"--model_dir={folder}")
+        assert run_here(*flags, export=False) == 0
+        printed = capsys.readouterr()
+        alike = 2 * np.log(30 if loss == "dcl" else 31)
+        assert f"{title}, temperature 0.1, 30 negatives per anchor; {alike:.2f} if" in printed.out
+        losses[loss] = metrics_of(folder)[-1]["train/contrast_loss"]
+        assert f"{title} {losses[loss]:.3f}" in printed.err
+    assert losses["dcl"] < losses["nt_xent"] - 0.01
+    assert abs(losses["supcon"] - losses["nt_xent"]) > 0.01
+
+
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])
 def test_resumed_equals_uninterrupted(optimizer, run, tmp_path) -> None:
     common = [f"--optimizer={optimizer}", "--checkpoint_steps=2", "--seed=3"]

@@ -59,9 +59,9 @@ def eval_input_fn(
         if dataset.has_static_size:
             examples = reading.decode_examples(dataset, examples)
             batches = _pad(examples, capacity - count).batch(batch_size, drop_remainder=True)
-            return reading.finish(batches.map(preprocess, num_parallel_calls=tf.data.AUTOTUNE))
+            return reading.finish(batches.map(preprocess, num_parallel_calls=reading.THREADS))
         images = reading.decode_examples(dataset, examples).map(
-            preprocess, num_parallel_calls=tf.data.AUTOTUNE
+            preprocess, num_parallel_calls=reading.THREADS
         )
         return reading.finish(_pad(images, capacity - count).batch(batch_size, drop_remainder=True))
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simclr_tf import files, pictures
-from simclr_tf.data import folder_files, folder_labels, folder_splits
+from simclr_tf.data import folder_files, folder_labels, folder_splits, reading
 from simclr_tf.data.bad_images import BadImages
 from simclr_tf.data.decoding import Decodable, decode_known, sample_16_bit, to_decodable
 from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
@@ -163,7 +163,7 @@ class FolderDataset(ImageDataset):
             result = {"image": image, "traits": traits, "label": label}
             return result if replace_bad else {**result, "weight": weight}
 
-        return examples.map(fetch_one, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.map(fetch_one, num_parallel_calls=reading.THREADS)
 
     def sample_16_bit(self, split: str) -> list[np.ndarray]:
         paths = [self._paths[place] for place in self._select(split, "split")]

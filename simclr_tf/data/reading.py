@@ -9,6 +9,11 @@ import tensorflow as tf
 from simclr_tf.data.image_dataset import Example, ImageDataset
 from simclr_tf.data.quiet import quiet_tfds
 
+# A thread waits whenever it hands an image to XLA: one for each core leaves a fifth idle.
+THREADS = 2 * (os.cpu_count() or 1)
+"""Of a pipeline, and so how many images or batches a parallel step of it works on at a time."""
+_AHEAD = 2  # batches
+
 
 def read_examples(
     dataset: ImageDataset,
@@ -45,13 +50,16 @@ def decode_examples(dataset: ImageDataset, examples: tf.data.Dataset) -> tf.data
         return {**kept, "image": dataset.decode(example)}
 
     with quiet_tfds():  # The feature is called, and talks, while it is traced here.
-        return examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.map(decode, num_parallel_calls=THREADS)
 
 
 def finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Fixes the order of parallel steps, keeps all cores busy and prepares batches ahead."""
     options = tf.data.Options()
     options.deterministic = True
-    # A thread waits whenever it hands an image to XLA: one for each core leaves a fifth idle.
-    options.threading.private_threadpool_size = 2 * (os.cpu_count() or 1)
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    options.threading.private_threadpool_size = THREADS
+    # Autotuning makes nothing faster here, and buffers as large as memory allows. Nor does its
+    # thread always notice that the pipeline is closed (TensorFlow 2.15 to 2.21): up to a minute of
+    # waiting, idle, at the end of every third run.
+    options.autotune.enabled = False
+    return dataset.with_options(options).prefetch(_AHEAD)

@@ -235,7 +235,7 @@ def _transform_batches(
     if batch_first:
         batches = stream.batch(batch_size, drop_remainder=True)
         batches = tf.data.Dataset.zip((batches, seed_batches(batch_size)))
-        return batches.map(transform_batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.map(transform_batch, num_parallel_calls=reading.THREADS)
     examples = tf.data.Dataset.zip((stream, seed_batches(_SEEDS_AT_ONCE).unbatch()))
-    views = examples.map(transform_one, num_parallel_calls=tf.data.AUTOTUNE)
+    views = examples.map(transform_one, num_parallel_calls=reading.THREADS)
     return views.batch(batch_size, drop_remainder=True)

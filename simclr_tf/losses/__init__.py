@@ -1,5 +1,8 @@
 """Losses."""
 
-from simclr_tf.losses.nt_xent import NTXent, NTXentOutput, nt_xent
+from simclr_tf.losses.comparing import NTXentOutput
+from simclr_tf.losses.dcl import dcl
+from simclr_tf.losses.nt_xent import NTXent, nt_xent
+from simclr_tf.losses.sup_con import sup_con
 
-__all__ = ["NTXent", "NTXentOutput", "nt_xent"]
+__all__ = ["NTXent", "NTXentOutput", "dcl", "nt_xent", "sup_con"]

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf.bounds import TEMPERATURE, check_argument
-from simclr_tf.distribution.gather import (
-    context_of_many_replicas,
-    gather_replicas,
-    replica_offset,
-)
-from simclr_tf.losses.similarities import row_figures
-
-# Height and width of a tile of logits: 4 MiB, which caches hold. Smaller ones cost time.
-_TILE = 1024
-
-
-class NTXentOutput(NamedTuple):
-    """What `nt_xent` returns: float32 scalars, each a mean over this replica's pairs.
-
-    Attributes:
-      loss: the sum of the losses of the two directions, view 1 -> view 2 and view 2 -> view 1.
-      accuracy: contrastive accuracy: how often a view 1 is nearer to its own view 2 than to the
-        view 2 of every other pair in the global batch.
-      entropy: of the softmax over those similarities, in nats; `log(global pairs)` means that the
-        model cannot tell images apart. No gradient flows through accuracy and entropy.
-    """
-
-    loss: tf.Tensor
-    accuracy: tf.Tensor
-    entropy: tf.Tensor
+from simclr_tf.losses.comparing import NTXentOutput, compare, means, split_views
 
 
 def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) -> NTXentOutput:
@@ -58,11 +34,7 @@ def nt_xent(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) 
     Raises:
       ValueError: `temperature` is not positive, or `hidden` is not made of two halves of rows.
     """
-    hidden = tf.convert_to_tensor(hidden)
-    if hidden.shape.rank != 2 or (hidden.shape[0] or 0) % 2:
-        raise ValueError(f"hidden must have the shape [2 * pairs, dim], got {hidden.shape}")
-    first, second = tf.split(hidden, 2, axis=0)
-    return NTXentOutput(*map(_mean, _per_pair(first, second, temperature, hidden_norm)))
+    return means(_per_pair(*split_views(hidden), temperature, hidden_norm))
 
 
 @tf.keras.utils.register_keras_serializable(package="simclr_tf")
@@ -123,34 +95,7 @@ def _per_pair(
     first: tf.Tensor, second: tf.Tensor, temperature: float, hidden_norm: bool
 ) -> NTXentOutput:
     """Returns each local pair's loss, hit and entropy, float32 [local pairs]."""
-    check_argument("temperature", temperature, TEMPERATURE)
-    views = tf.stack([tf.cast(first, tf.float32), tf.cast(second, tf.float32)])
-    if hidden_norm:
-        views = tf.math.l2_normalize(views, axis=-1)
-    figures = row_figures(
-        views,
-        _gather(views),
-        offset=replica_offset(tf.shape(views)[1]),
-        temperature=temperature,
-        normalized=hidden_norm,
-        tile=_TILE,
-    )
-    positive = tf.reduce_sum(views[0] * views[1], axis=1) / temperature
-    loss = tf.reduce_sum(figures.log_sum_exp, axis=0) - 2.0 * positive
-    return NTXentOutput(loss, figures.hits, figures.entropy)
-
-
-def _gather(views: tf.Tensor) -> tf.Tensor | None:
-    """Returns [2, global pairs, dim], None where this replica holds all."""
-    if context_of_many_replicas() is None:
-        return None
-    # Side by side, so that both views travel in one collective, which forgets their shape.
-    first, second = tf.split(gather_replicas(tf.concat(tf.unstack(views), 1)), 2, axis=1)
-    return tf.ensure_shape(tf.stack([first, second]), [2, None, views.shape[2]])
-
-
-def _mean(per_pair: tf.Tensor) -> tf.Tensor:
-    """The mean, and 0 instead of NaN on a replica that got no pairs of an uneven last batch."""
-    return tf.math.divide_no_nan(
-        tf.reduce_sum(per_pair), tf.cast(tf.size(per_pair), per_pair.dtype)
-    )
+    compared = compare(first, second, temperature=temperature, hidden_norm=hidden_norm)
+    positive = tf.reduce_sum(tf.reduce_prod(compared.views, axis=0), axis=1) / temperature
+    log_sum_exp = tf.reduce_sum(compared.figures.log_sum_exp, axis=0)
+    return compared.of_pairs(log_sum_exp - 2.0 * positive)

@@ -26,7 +26,8 @@ class RowFigures(NamedTuple):
     """Of each row; no gradient flows through `hits` and `entropy`.
 
     Attributes:
-      log_sum_exp: float32 [2, local], of its logits to all columns but its own.
+      log_sum_exp: float32 [2, local], of its logits to all columns but its own, and its partner's
+        if that is left out.
       hits: float32 [local], of view 1, whether its largest logit to a view 2 is to its partner.
       entropy: float32 [local], of view 1, of the softmax of its logits to views 2, in nats.
     """
@@ -44,6 +45,7 @@ def row_figures(
     temperature: float,
     normalized: bool,
     tile: int,
+    without_partner: bool = False,
 ) -> RowFigures:
     """Computes figures of each row of `rows @ columns^T / temperature`.
 
@@ -54,6 +56,7 @@ def row_figures(
       temperature: divides the products.
       normalized: whether no product is above 1 or below -1.
       tile: height and width of a tile.
+      without_partner: whether the other view of a row's image is left out of `log_sum_exp`.
     """
     bounded = normalized and 2 / temperature <= _WIDEST
     symmetric = columns is None and bounded
@@ -62,7 +65,12 @@ def row_figures(
     @tf.custom_gradient
     def compute(*operands: tf.Tensor) -> tuple[RowFigures, Callable]:
         matrix = _Matrix(
-            *operands, offset=offset, temperature=temperature, tile=tile, bounded=bounded
+            *operands,
+            offset=offset,
+            temperature=temperature,
+            tile=tile,
+            bounded=bounded,
+            without_partner=without_partner,
         )
         figures, log_sum_exp = matrix.figures()
 
@@ -81,7 +89,7 @@ class _Matrix:
     dimensions of the vectors mask padding, and take off the constant, in the product itself.
 
     Args:
-      rows, offset, temperature, tile: see `row_figures`.
+      rows, offset, temperature, tile, without_partner: see `row_figures`.
       columns: see there; None, with `bounded` only, makes use of their being the rows.
       bounded: whether one constant keeps the exponentials of all logits normal; else each row has
         a number of its own for each view.
@@ -96,6 +104,7 @@ class _Matrix:
         temperature: float,
         tile: int,
         bounded: bool,
+        without_partner: bool,
     ):
         self._symmetric, self._bounded = columns is None, bounded
         columns = rows if columns is None else columns
@@ -109,10 +118,13 @@ class _Matrix:
         self._columns = tiles.cut(columns / self._scale, tile, there=there, padding=padding)
         self._height, self._width = tiles.size(self._rows), tiles.size(self._columns)
         self._row_tiles, self._column_tiles = tiles.count(self._rows), tiles.count(self._columns)
-        # The column of each row's own similarity.
+        # The columns of each row's own similarity, and of that to its partner.
         view = tf.range(2)[:, tf.newaxis] * (self._column_tiles // 2 * self._width)
         own = view + offset + tf.range(self._row_tiles // 2 * self._height)
         self._own = tf.reshape(own, [self._row_tiles, self._height])
+        self._left_out = [self._own]
+        if without_partner:
+            self._left_out.append(tf.reshape(own[::-1], [self._row_tiles, self._height]))
         self._shift = tf.zeros([2, self._row_tiles, self._height])  # by view of the column, row
 
     def figures(self) -> tuple[RowFigures, tf.Tensor]:
@@ -143,13 +155,13 @@ class _Matrix:
         start = (
             tf.zeros_like(self._shift),
             0 * ones,
+            0 * ones,
             2 * tiles.MASKED * ones,
             tf.cast(-ones, tf.int32),
         )
-        total, weighted, _, nearest = self._walk(add, start)
+        total, across, weighted, _, nearest = self._walk(add, start)
         logs = self._shift + tf.math.log(total)
         log_sum_exp = tf.reduce_logsumexp(logs, 0)
-        across = total[1, :half]
         entropy = tf.math.log(across) - weighted / across
         hits = tf.cast(nearest == self._own[:half], tf.float32)
         figures = RowFigures(
@@ -197,11 +209,11 @@ class _Matrix:
         ]
 
     def _largest(self) -> tf.Tensor:
-        """Returns each row's largest logit to each view but its own, [2, row tiles, height]."""
+        """Returns each row's largest logit of each view that counts, [2, row tiles, height]."""
 
         def add(a: tf.Tensor, b: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
             (largest,) = state
-            logits = self._without_own(self._logits(a, b), a, b, 2 * tiles.MASKED)
+            logits = self._leave_out(self._logits(a, b), a, b, 2 * tiles.MASKED)
             here = tf.maximum(largest[self._view(b), a], tf.reduce_max(logits, 1))
             return (tf.tensor_scatter_nd_update(largest, [[self._view(b), a]], [here]),)
 
@@ -214,11 +226,16 @@ class _Matrix:
         b: tf.Tensor,
         logits: tf.Tensor,
         exps: tf.Tensor,
+        total: tf.Tensor,
         weighted: tf.Tensor,
         largest: tf.Tensor,
         nearest: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """Goes on with the figures of view 1 to view 2 by a tile: see `figures`."""
+        if len(self._left_out) > 1:  # not of these figures
+            logits = tf.minimum(logits, _WIDEST)  # of a partner beyond, entropy is 0 either way
+            exps = tf.exp(logits)
+        total = tiles.add(total, (a,), tf.reduce_sum(exps, 1))
         weighted = tiles.add(weighted, (a,), tf.reduce_sum(exps * logits, 1))
         here = tf.reduce_max(logits, 1)
         place = (
@@ -227,26 +244,31 @@ class _Matrix:
         larger = here > largest[a]
         largest = tf.tensor_scatter_nd_update(largest, [[a]], [tf.where(larger, here, largest[a])])
         place = tf.where(larger, place, nearest[a])
-        return weighted, largest, tf.tensor_scatter_nd_update(nearest, [[a]], [place])
+        return total, weighted, largest, tf.tensor_scatter_nd_update(nearest, [[a]], [place])
 
     def _exponentials(self, a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns a tile's logits, shifted, and their exponentials, 0 of padding and of the own."""
+        """Returns a tile's logits, shifted, and exponentials, 0 of padding and what is left out."""
         logits = self._logits(a, b)
         if not self._bounded:
             logits -= self._shift[self._view(b), a][:, tf.newaxis]
-        return logits, self._without_own(tf.exp(logits), a, b, 0.0)
+        return logits, self._leave_out(tf.exp(logits), a, b, 0.0)
 
     def _logits(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         return tf.matmul(self._rows[a], self._columns[b], transpose_b=True)
 
-    def _without_own(self, tile: tf.Tensor, a: tf.Tensor, b: tf.Tensor, value: float) -> tf.Tensor:
-        """Replaces each row's similarity to itself, which few tiles hold."""
-        places = self._own[a] - b * self._width
+    def _leave_out(self, tile: tf.Tensor, a: tf.Tensor, b: tf.Tensor, value: float) -> tf.Tensor:
+        """Replaces each row's similarity to itself, and to its partner, which few tiles hold."""
+        for columns in self._left_out:
+            tile = self._replace(tile, columns[a] - b * self._width, value)
+        return tile
+
+    def _replace(self, tile: tf.Tensor, places: tf.Tensor, value: float) -> tf.Tensor:
+        """Replaces one number of each row that has its place in the tile."""
         here = (places >= 0) & (places < self._width)
 
         def replace() -> tf.Tensor:
-            is_own = places[:, tf.newaxis] == tf.range(self._width)[tf.newaxis, :]
-            return tf.where(is_own, value, tile)
+            is_here = places[:, tf.newaxis] == tf.range(self._width)[tf.newaxis, :]
+            return tf.where(is_here, value, tile)
 
         return tf.cond(tf.reduce_any(here), replace, lambda: tile)
 

@@ -43,9 +43,14 @@ def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
         return
     guessing = guesses(config, run.plan.num_classes)
     if config.task.pretraining:
-        temperature = config.loss.temperature if config.loss.hidden_norm else None
+        bounded = config.loss.hidden_norm and config.loss.loss == "nt_xent"
         found, figures = verdict.of_pretraining(
-            lines, guessing, total=total, batch=batch, temperature=temperature
+            lines,
+            guessing,
+            total=total,
+            batch=batch,
+            temperature=config.loss.temperature if bounded else None,
+            loss_name=config.loss.title,
         )
     else:
         found, figures = verdict.of_classifier(lines, guessing, total=total, batch=batch)

@@ -40,6 +40,8 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
     splits = {"train_split": config.data.train_split}
     if config.task.mode == "train_then_eval" and config.data.eval_dataset is None:
         splits["eval_split"] = config.data.eval_split
+    if config.task.pretraining and config.loss.loss == "supcon":
+        _check_classes(dataset, config.data.train_split)
     left_out = _why_no_probe(config, dataset, known) if config.task.pretraining else None
     if left_out is not None:
         return None, (dataset, [left_out] if left_out else [])
@@ -162,6 +164,19 @@ def without_probe(folder: str) -> SettingError:
         "was pre-trained without a linear probe",
         f"measure its features with `mode=probe` `checkpoint={folder}`",
     )
+
+
+def _check_classes(dataset: data.ImageDataset, split: str) -> None:
+    """Raises SettingError where the loss of classes has none to learn from."""
+    try:
+        dataset.check_labels(split, field="train_split", classes=_CLASSES["train_split"])
+    except SettingError as error:
+        raise SettingError(
+            "loss",
+            "supcon",
+            f"learns from classes, and `{error.field}={error.value}` {error.reason.lstrip(': ')}",
+            f"{error.remedy}, or take `loss=nt_xent`" if error.remedy else "take `loss=nt_xent`",
+        ) from None
 
 
 def _why_no_probe(

@@ -32,6 +32,7 @@ def build_simclr(config: Config, num_classes: int | None) -> SimCLR:
         *_build_parts(config),
         head,
         views=training_views(config),
+        contrastive_loss=config.loss.loss,
         temperature=config.loss.temperature,
         hidden_norm=config.loss.hidden_norm,
         micro_batch_size=asked.pairs_at_a_time if asked.in_parts else 0,

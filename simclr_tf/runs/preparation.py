@@ -145,6 +145,7 @@ def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.di
         alone=alone,
     )
     compat.start_xla()
+    compat.close_pipelines_at_once()
     tf.keras.utils.set_random_seed(seed)
     # Where it is not chosen yet, evaluation computes in what weights are.
     use_precision("float32" if hardware.precision == "auto" else hardware.precision)

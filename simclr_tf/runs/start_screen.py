@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from simclr_tf.config import Config
 from simclr_tf.runs.estimate import Cost
 from simclr_tf.runs.preparation import PreparedRun
+from simclr_tf.training import guessing
 from simclr_tf.training.network import Network
 
 
@@ -48,12 +49,12 @@ def rows_of(run: PreparedRun, model: Network, cost: Cost | None) -> list[tuple[s
         ),
     ]
     if config.task.pretraining:
-        alike = 2 * math.log(2 * batch - 1)
+        alike = guessing.of_pretraining(batch, config.loss.loss)["contrast_loss"]
         rows.append(
             (
                 "loss",
-                f"NT-Xent, temperature {config.loss.temperature:g}, {2 * batch - 2:,} negatives "
-                f"per anchor; {alike:.2f} if all views looked alike",
+                f"{config.loss.title}, temperature {config.loss.temperature:g}, "
+                f"{2 * batch - 2:,} negatives per anchor; {alike:.2f} if all views looked alike",
             )
         )
     own = batch // plan.replicas

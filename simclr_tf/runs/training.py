@@ -147,6 +147,7 @@ def make_callbacks(
             views=batch * (2 if config.task.pretraining else 1),
             epoch=plan.train_examples / batch,
             guessing=compared,
+            loss=config.loss.title,
             worker="" if workers.is_chief else workers.name,
             health=health,
         ),
@@ -211,5 +212,5 @@ def reached(run: PreparedRun, start: Start) -> int:
 
 def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
     """Returns what a network that knows nothing would measure, by the names of its metrics."""
-    contrast = guessing.of_pretraining(config.optimization.train_batch_size)
+    contrast = guessing.of_pretraining(config.optimization.train_batch_size, config.loss.loss)
     return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}

@@ -60,13 +60,13 @@ def size_of(batch: Batch) -> int | tf.Tensor:
 
 
 def labels_of(batch: Batch) -> tf.Tensor:
-    """Returns the labels, int64 [batch]. Raises ValueError without."""
-    if "label" not in batch:
-        raise ValueError(
-            "supervised_head needs labels, and the batch has none; give a dataset of (images, "
-            "labels), or leave the head out"
-        )
-    return batch["label"]
+    """Returns the labels, int64 [batch], for a supervised head. Raises ValueError without."""
+    return _labels_for("supervised_head", batch, "or leave the head out")
+
+
+def classes_of(batch: Batch) -> tf.Tensor:
+    """Returns the labels, int64 [batch], for a loss of classes. Raises ValueError without."""
+    return _labels_for("contrastive_loss='supcon'", batch, "or take 'nt_xent'")
 
 
 def with_seeds(views: Views | None, batch: Batch, *, step: tf.Tensor, seed: int) -> Batch:
@@ -130,6 +130,15 @@ def seeds_of_step(seed: int, step: tf.Tensor, size: int | tf.Tensor) -> tf.Tenso
     """
     rows = tf.cast(replica_offset(size) + tf.range(size), tf.int64)
     return data.position_seeds(seed, tf.cast(step, tf.int64) * _STEP + rows)
+
+
+def _labels_for(what: str, batch: Batch, otherwise: str) -> tf.Tensor:
+    if "label" not in batch:
+        raise ValueError(
+            f"{what} needs labels, and the batch has none; give a dataset of (images, labels), "
+            + otherwise
+        )
+    return batch["label"]
 
 
 def _given(views: Views | None) -> Views:

@@ -19,7 +19,7 @@ SECONDS_BETWEEN_PICTURES = 300.0  # drawing takes half a second
 
 # Metric -> title, unit's factor, and what the dashed line of a network that knows nothing means.
 _OF_PRETRAINING = {
-    "train/contrast_loss": ("NT-Xent (nats)", 1, "all views alike"),
+    "train/contrast_loss": ("contrastive loss (nats)", 1, "all views alike"),
     "train/contrast_acc": ("contrastive accuracy (%)", 100, "chance"),
     "train/supervised_acc": ("accuracy of the probe (%)", 100, "guessing"),
     "health/deviation": ("deviation of z (1: in all directions)", 1, ""),

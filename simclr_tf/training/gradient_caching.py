@@ -100,7 +100,7 @@ class GradientCache:
         _assign(self._state, after)
         with tf.GradientTape() as tape:
             tape.watch(projections)
-            contrast = self._model.contrast(projections)
+            contrast = self._model.contrast(projections, batch)
         to_projections = tape.gradient(contrast.loss, projections, output_gradients=share)
         _, gradients, sums = repeat(
             self._back_propagate,

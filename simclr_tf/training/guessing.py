@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 
+_NOT_COMPARED = {"nt_xent": 1, "dcl": 2, "supcon": 1}  # views: its own, and DCL's partner
 
-def of_pretraining(batch: int) -> dict[str, float]:
-    """Returns NT-Xent where all views look alike, and contrastive accuracy by chance.
+
+def of_pretraining(batch: int, loss: str = "nt_xent") -> dict[str, float]:
+    """Returns the contrastive loss where all views look alike, and contrastive accuracy by chance.
 
     Accuracy asks which of the batch's views 2 belongs to a view 1; the loss asks each view, in both
     directions, among all other views, views 1 too.
 
     Args:
       batch: images a step, over all replicas.
+      loss: which one; see `SimCLR`.
 
     Returns:
       By the names that `train_step` gives them.
     """
-    return {"contrast_loss": 2 * math.log(2 * batch - 1), "contrast_acc": 1 / batch}
+    others = 2 * batch - _NOT_COMPARED[loss]
+    return {"contrast_loss": 2 * math.log(max(1, others)), "contrast_acc": 1 / batch}
 
 
 def of_classes(number: int | None) -> dict[str, float]:

@@ -20,15 +20,18 @@ SECONDS_BETWEEN_LINES_OF_OTHERS = 60.0
 _SECONDS_OF_AN_EPOCH = 1.0  # shorter ones share a line
 
 
-def describe(measured: Mapping[str, float], guessing: Mapping[str, float]) -> Iterator[str]:
+def describe(
+    measured: Mapping[str, float], guessing: Mapping[str, float], loss: str
+) -> Iterator[str]:
     """Yields what a user wants to know of steps.
 
     Args:
       measured: means by the names that `train_step` gives them.
       guessing: by the same names, see `guessing.of_pretraining`.
+      loss: what the contrastive loss is called.
     """
     if "contrast_loss" in measured:
-        yield f"NT-Xent {measured['contrast_loss']:.3f}"
+        yield f"{loss} {measured['contrast_loss']:.3f}"
         chance = f"{100 * guessing['contrast_acc']:.2g}%"
         yield f"contrastive accuracy {measured['contrast_acc']:.1%} (chance {chance})"
         if "supervised_acc" in measured:
@@ -53,7 +56,7 @@ class Progress(tf.keras.callbacks.Callback):
       total: step the run ends at.
       views: that a step makes, over all replicas.
       epoch: steps of an epoch.
-      guessing: see `describe`.
+      guessing, loss: see `describe`.
       worker: which machine of several this is, in words, and not the chief: it has no bar, and
         writes a line a minute.
       health: whose newest word is shown; None for none.
@@ -68,6 +71,7 @@ class Progress(tf.keras.callbacks.Callback):
         views: int,
         epoch: float,
         guessing: Mapping[str, float],
+        loss: str = "NT-Xent",
         worker: str = "",
         health: Health | None = None,
     ) -> None:
@@ -76,6 +80,7 @@ class Progress(tf.keras.callbacks.Callback):
         self._take = tally.since_last()
         self._total, self._epoch, self._start = total, epoch, start
         self._views, self._guessing, self._worker = views, guessing, worker
+        self._loss = loss
         self._health = health
         self._step = self._shown_step = start
         self._first_step = 0  # that a call ended with, and when
@@ -119,7 +124,7 @@ class Progress(tf.keras.callbacks.Callback):
 
     def _show(self, now: float) -> None:
         self._figures |= self._take()
-        said = list(describe(self._figures, self._guessing))
+        said = list(describe(self._figures, self._guessing, self._loss))
         if self._health is not None and self._health.diagnosis is not None:
             said.append(self._health.diagnosis.word)
         passed = max(now - self._shown_time, 1e-9)

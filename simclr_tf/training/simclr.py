@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from simclr_tf.architecture import Architecture
-from simclr_tf.bounds import TEMPERATURE, Range, check_argument
+from simclr_tf.bounds import CONTRASTIVE_LOSSES, TEMPERATURE, Range, check_argument
 from simclr_tf.distribution import replica_share
-from simclr_tf.losses import NTXentOutput, nt_xent
+from simclr_tf.losses import NTXentOutput, dcl, nt_xent, sup_con
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
 from simclr_tf.training.batches import (
     Batch,
     as_dictionary,
+    classes_of,
     labels_of,
     make_views,
     size_of,
@@ -47,7 +48,9 @@ class SimCLR(Network):
       encoder, projection_head, views, weight_decay, decay_in_optimizer, seed: see `Network`.
       supervised_head: is trained as an online linear probe behind a stop-gradient: it reads the
         features and never changes the encoder. Images with the label -1 have none.
-      temperature: of NT-Xent.
+      contrastive_loss: `nt_xent`; or `dcl` or `supcon`, see `losses.dcl` and `losses.sup_con`, of
+        which the last needs labels.
+      temperature: of the contrastive loss.
       hidden_norm: whether projections are normalized to unit length.
       micro_batch_size: pairs, over all replicas, that are encoded at a time; 0 for all. The loss is
         that of the whole batch and its gradient exact, at the price of encoding twice, but batch
@@ -61,6 +64,7 @@ class SimCLR(Network):
         supervised_head: SupervisedHead | None = None,
         *,
         views: Views | None = None,
+        contrastive_loss: str = "nt_xent",
         temperature: float = 0.1,
         hidden_norm: bool = True,
         micro_batch_size: int = 0,
@@ -68,6 +72,7 @@ class SimCLR(Network):
         decay_in_optimizer: bool = False,
         seed: int = 0,
     ) -> None:
+        check_argument("contrastive_loss", contrastive_loss, CONTRASTIVE_LOSSES)
         check_argument("temperature", temperature, TEMPERATURE)
         check_argument("micro_batch_size", micro_batch_size, Range(0), whole=True)
         super().__init__(
@@ -79,6 +84,7 @@ class SimCLR(Network):
             decay_in_optimizer=decay_in_optimizer,
             seed=seed,
         )
+        self.contrastive_loss = contrastive_loss
         self.temperature = temperature
         self.hidden_norm = hidden_norm
         self.micro_batch_size = micro_batch_size
@@ -129,7 +135,7 @@ class SimCLR(Network):
         probe: dict[str, tf.Tensor] = {}
         with tf.GradientTape() as tape:
             hidden = self.project(images, training=True)
-            contrast = self.contrast(hidden[-1])
+            contrast = self.contrast(hidden[-1], batch)
             penalty = self.penalty()
             loss = contrast.loss + penalty
             if self.supervised_head is not None:
@@ -154,7 +160,7 @@ class SimCLR(Network):
         batch = with_seeds(self.views, batch, step=step, seed=_EVALUATION_SEED)
         views = make_views(self.views, batch)
         images = tf.concat([views[:, 0], views[:, 1]], axis=0)
-        contrast = self.contrast(self.project(images, training=False)[-1])
+        contrast = self.contrast(self.project(images, training=False)[-1], batch)
         self._test_steps.update_state(1.0)
         values = dict(zip(_CONTRAST, contrast))
         results = record(self.test_metrics, (values, tf.shape(views)[0]))
@@ -167,12 +173,23 @@ class SimCLR(Network):
         features = encoders.endpoints(self.encoder, images, training=training)["final_avg_pool"]
         return self.projection_head(features, training=training)
 
-    def contrast(self, projections: tf.Tensor) -> NTXentOutput:
-        """Returns the figures of views 1, and of views 2 after them, [2 * pairs, dim]."""
-        return nt_xent(projections, temperature=self.temperature, hidden_norm=self.hidden_norm)
+    def contrast(self, projections: tf.Tensor, batch: Batch) -> NTXentOutput:
+        """Compares the views of a batch.
+
+        Args:
+          projections: of views 1, and of views 2 after them, [2 * pairs, dim].
+          batch: what they are the views of; of it, labels are used where the loss takes them.
+        """
+        settings: dict[str, Any] = {
+            "temperature": self.temperature,
+            "hidden_norm": self.hidden_norm,
+        }
+        if self.contrastive_loss == "supcon":
+            return sup_con(projections, classes_of(batch), **settings)
+        return {"nt_xent": nt_xent, "dcl": dcl}[self.contrastive_loss](projections, **settings)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["projection_selector"]
-        own = ("temperature", "hidden_norm", "micro_batch_size")
+        own = ("contrastive_loss", "temperature", "hidden_norm", "micro_batch_size")
         return {**config, **{name: getattr(self, name) for name in own}}

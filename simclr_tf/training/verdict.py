@@ -26,6 +26,7 @@ def of_pretraining(
     total: int,
     batch: int,
     temperature: float | None,
+    loss_name: str = "NT-Xent",
 ) -> tuple[str, str]:
     """Returns what became of a contrastive run, and the figures that say so.
 
@@ -34,7 +35,8 @@ def of_pretraining(
       guessing: see `guessing.of_pretraining`.
       total: steps of the run.
       batch: images a step.
-      temperature: of NT-Xent; None where projections are not normalized.
+      temperature: of NT-Xent; None where projections are not normalized, or the loss is another.
+      loss_name: what the loss is called.
     """
     alike, chance = guessing["contrast_loss"], guessing["contrast_acc"]
     first, last = lines[0], _tenth(lines, total)
@@ -68,7 +70,7 @@ def of_pretraining(
             "contrastive accuracy is hardly above chance"
         )
     figures = (
-        f"NT-Xent {loss:.2f} (at step {first['step']:,} {first['train/contrast_loss']:.2f}, "
+        f"{loss_name} {loss:.2f} (at step {first['step']:,} {first['train/contrast_loss']:.2f}, "
         f"all views alike {alike:.2f}), contrastive accuracy {accuracy:.1%} "
         f"(chance {100 * chance:.2g}%)" + _still_rising("train/contrast_acc", lines, total, batch)
     )

@@ -273,6 +273,20 @@ def test_what_reaches_the_training_step(load_made, on_device):
         assert dataset.element_spec == {**expected, "label": tf.TensorSpec((4,), tf.int64)}
 
 
+def test_pipelines_are_not_tuned(load_made):
+    """The thread that tunes can miss that a pipeline is closed; see `data/reading.py`."""
+    dataset, context = load_made("digits"), tf.distribute.InputContext(1, 0, 1)
+    settings = {"split": "train", "global_batch_size": 4}
+    for batches in (
+        data.train_input_fn(dataset, **settings, transform=Describe(), cache=False, seed=0)(
+            context
+        ),
+        data.eval_input_fn(dataset, **settings, image_size=8)(context),
+    ):
+        options = batches.options()
+        assert options.autotune.enabled is False and options.deterministic is True
+
+
 def test_default_shuffle_buffer():
     buffer = train_pipeline.default_shuffle_buffer
     assert buffer((32, 32, 3), 50_000, 512) == 50_000

@@ -37,10 +37,15 @@ def test_logical_cpus_are_mirrored(report):
     assert report["replicas"] == 2
 
 
-@pytest.mark.parametrize("batch", SIZES)
+@pytest.mark.parametrize("batch", [*SIZES, "uneven_dcl", "uneven_sup_con"])
 def test_loss_and_update_equal_one_device(report, batch):
     one, two = report[batch]["one"], report[batch]["two"]
-    assert two["size"] == SIZES[batch], "the data was not split as this test means it to be"
+    if "labels" in report[batch]:
+        first, second = report[batch]["labels"][:3], report[batch]["labels"][3:]
+        assert {-1, 0, 1} == {*first, *second} and {*first} & {*second}, "classes of one replica"
+    assert two["size"] == SIZES.get(batch, [3, 2]), (
+        "the data was not split as this test means it to be"
+    )
     assert np.abs(one["delta"]).max() > 0.01, "a step too small to tell right from wrong"
     np.testing.assert_allclose(sum(two["loss"]), one["loss"], rtol=1e-6)
     np.testing.assert_allclose(two["delta"], one["delta"], rtol=0, atol=1e-6)

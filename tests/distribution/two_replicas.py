@@ -17,7 +17,7 @@ from simclr_tf.distribution import (
     replica_offset,
     replica_share,
 )
-from simclr_tf.losses import nt_xent
+from simclr_tf.losses import dcl, nt_xent, sup_con
 
 GLOBAL_BATCH, IMAGE_DIM, DIM, TEMPERATURE = 6, 5, 4, 0.2
 rng = np.random.default_rng(0)
@@ -25,18 +25,24 @@ INITIAL = rng.normal(size=(IMAGE_DIM, DIM)).astype(np.float32)
 PAIRS = rng.normal(size=(GLOBAL_BATCH, 2, IMAGE_DIM)).astype(np.float32)
 
 
-def loss_and_gradient(pairs, weights):
+def labels_of(pairs):
+    """Two classes, and -1 here and there."""
+    return tf.where(pairs[:, 0, 4] > 0.5, -1, tf.cast(pairs[:, 0, 2] > 0, tf.int32))
+
+
+def loss_and_gradient(pairs, weights, loss=nt_xent):
     """pairs: float32 [local pairs, 2, IMAGE_DIM]. Returns also the local loss and metrics."""
     views = tf.reshape(tf.transpose(pairs, [1, 0, 2]), [-1, IMAGE_DIM])
+    more = [labels_of(pairs)] if loss is sup_con else []
     with tf.GradientTape() as tape:
-        output = nt_xent(tf.matmul(views, weights), temperature=TEMPERATURE)
+        output = loss(tf.matmul(views, weights), *more, temperature=TEMPERATURE)
         loss = output.loss * replica_share(tf.shape(pairs)[0])
     return loss, output, tape.gradient(loss, weights)
 
 
-def on_one_device(pairs):
+def on_one_device(pairs, *loss):
     weights = tf.Variable(INITIAL)
-    loss, output, gradient = loss_and_gradient(tf.constant(pairs), weights)
+    loss, output, gradient = loss_and_gradient(tf.constant(pairs), weights, *loss)
     tf.keras.optimizers.SGD(1.0).apply_gradients([(gradient, weights)])
     return {
         "loss": float(loss),
@@ -63,14 +69,14 @@ def batch_on_first_replica(strategy, pairs):
     return strategy.experimental_distribute_values_from_function(local)
 
 
-def on_two_replicas(strategy, batch):
+def on_two_replicas(strategy, batch, *of):
     with strategy.scope():
         weights = tf.Variable(INITIAL)
         optimizer = tf.keras.optimizers.SGD(1.0)
         optimizer.build([weights])
 
     def step(local):
-        loss, output, gradient = loss_and_gradient(local, weights)
+        loss, output, gradient = loss_and_gradient(local, weights, *of)
         optimizer.apply_gradients([(gradient, weights)])
         count = tf.shape(local)[0]
         return {
@@ -131,6 +137,13 @@ def main():
             "pairs": pairs.tolist(),
             "one": on_one_device(pairs),
             "two": on_two_replicas(strategy, batch),
+        }
+    for name, loss in {"uneven_dcl": dcl, "uneven_sup_con": sup_con}.items():
+        pairs, batch = batches["uneven"]
+        report[name] = {
+            "one": on_one_device(pairs, loss),
+            "two": on_two_replicas(strategy, batch, loss),
+            "labels": labels_of(tf.constant(pairs)).numpy().tolist(),
         }
     rows = np.arange(10, dtype=np.float32).reshape(5, 2)
     for name, count in {"even": 4, "uneven": 5}.items():

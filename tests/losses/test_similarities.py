@@ -20,7 +20,14 @@ def draw(pairs: int, scale: float) -> np.ndarray:
     return (scale * views / np.linalg.norm(views, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def expected(rows: np.ndarray, columns: np.ndarray, offset: int, temperature: float, weights):
+def expected(
+    rows: np.ndarray,
+    columns: np.ndarray,
+    offset: int,
+    temperature: float,
+    weights: np.ndarray,
+    without_partner: bool = False,
+):
     """The figures, and the gradients of the weighted sum of log_sum_exp, by definition."""
     local, pairs = rows.shape[1], columns.shape[1]
     x, y = (views.astype(np.float64).reshape(-1, DIM) for views in (rows, columns))
@@ -28,6 +35,8 @@ def expected(rows: np.ndarray, columns: np.ndarray, offset: int, temperature: fl
     own = np.concatenate([offset + np.arange(local), pairs + offset + np.arange(local)])
     others = logits.copy()
     others[np.arange(2 * local), own] = -np.inf
+    if without_partner:
+        others[np.arange(2 * local), np.roll(own, local)] = -np.inf
     log_sum_exp = np.logaddexp.reduce(others, axis=1)
     across = logits[:local, pairs:]
     log_p = across - np.logaddexp.reduce(across, axis=1, keepdims=True)
@@ -45,11 +54,15 @@ SETTINGS = [(1.0, 0.1, True), (1.0, 0.01, True), (20.0, 0.2, False)]
 
 
 @pytest.mark.parametrize(("scale", "temperature", "normalized"), SETTINGS)
-@pytest.mark.parametrize(("pairs", "tile"), [(1, 4), (4, 4), (11, 4), (6, 7), (9, 1)])
-def test_equals_the_whole_matrix(pairs, tile, scale, temperature, normalized):
+@pytest.mark.parametrize(
+    ("pairs", "tile", "alone"),
+    [(1, 4, False), (4, 4, False), (11, 4, False), (6, 7, False), (9, 1, False)]
+    + [(4, 4, True), (11, 4, True), (9, 1, True)],
+)
+def test_equals_the_whole_matrix(pairs, tile, alone, scale, temperature, normalized):
     rows = draw(pairs, scale)
     weights = np.random.default_rng(1).normal(size=(2, pairs)).astype(np.float32)
-    figures, (of_rows, of_columns) = expected(rows, rows, 0, temperature, weights)
+    figures, (of_rows, of_columns) = expected(rows, rows, 0, temperature, weights, alone)
     value = tf.constant(rows)
     with tf.GradientTape() as tape:
         tape.watch(value)
@@ -60,6 +73,7 @@ def test_equals_the_whole_matrix(pairs, tile, scale, temperature, normalized):
             temperature=temperature,
             normalized=normalized,
             tile=tile,
+            without_partner=alone,
         )
         loss = tf.reduce_sum(found.log_sum_exp * weights)
     check(found, figures)
@@ -67,8 +81,10 @@ def test_equals_the_whole_matrix(pairs, tile, scale, temperature, normalized):
 
 
 @pytest.mark.parametrize(("scale", "temperature", "normalized"), SETTINGS)
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_rows_of_one_replica_equal_the_whole_matrix(scale, temperature, normalized, jit_compile):
+@pytest.mark.parametrize(("jit_compile", "alone"), [(False, False), (True, False), (True, True)])
+def test_rows_of_one_replica_equal_the_whole_matrix(
+    scale, temperature, normalized, jit_compile, alone
+):
     columns = draw(11, scale)
     weights = np.random.default_rng(1).normal(size=(2, 3)).astype(np.float32)
     rows, offset = columns[:, 6:9], 6
@@ -84,12 +100,13 @@ def test_rows_of_one_replica_equal_the_whole_matrix(scale, temperature, normaliz
                 temperature=temperature,
                 normalized=normalized,
                 tile=4,
+                without_partner=alone,
             )
             loss = tf.reduce_sum(found.log_sum_exp * weights)
         return found, tape.gradient(loss, [rows, columns])
 
     found, gradients = run(tf.constant(rows), tf.constant(columns))
-    figures, right = expected(rows, columns, offset, temperature, weights)
+    figures, right = expected(rows, columns, offset, temperature, weights, alone)
     check(found, figures)
     for gradient, value in zip(gradients, right, strict=True):
         check_gradient(gradient, value)

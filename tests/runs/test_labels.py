@@ -302,3 +302,15 @@ def test_another_data_set_to_evaluate_on_goes_by_name(
     assert labels(open_evaluated(config.replace(folder_labels=mine), network, "")[0]) == [2]
     far = shutil.move(mine, tmp_path / "far.csv")
     assert labels(open_evaluated(config.replace(folder_labels=str(far)), network, "")[0]) == [0]
+
+
+def test_a_loss_of_classes_needs_them_also_without_a_probe(open_: Open) -> None:
+    for probe in ("", "no"):
+        config = parse(["--loss=supcon", f"--{probe}lineareval_while_pretraining"])
+        with pytest.raises(SettingError) as caught:
+            choose_labels(config, open_("none"))
+        assert str(caught.value).startswith(
+            "`loss=supcon` learns from classes, and `dataset=folder:"
+        )
+        assert str(caught.value).endswith(", or take `loss=nt_xent`")
+    assert choose_labels(config, open_())[0] is None  # there are classes, and no probe is wanted

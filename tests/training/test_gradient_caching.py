@@ -71,10 +71,10 @@ def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray], rto
 
 
 def compare_with_whole(
-    batch: dict[str, Any] = BATCH, *, jit_compile: bool = False
+    batch: dict[str, Any] = BATCH, *, jit_compile: bool = False, **settings: Any
 ) -> dict[str, np.ndarray]:
     """Takes a step at once and in parts; returns what the first has moved."""
-    whole, parts = make(0, normalized=False), make(normalized=False)
+    whole, parts = make(0, normalized=False, **settings), make(normalized=False, **settings)
     start = values(whole)
     expected, found = take_step(whole, batch), take_step(parts, batch, jit_compile=jit_compile)
     assert found == pytest.approx(expected, rel=1e-5)
@@ -97,6 +97,15 @@ def test_also_where_parts_differ_in_size() -> None:
 
 def test_also_compiled() -> None:
     compare_with_whole(jit_compile=True)
+
+
+def test_also_with_other_losses() -> None:
+    """Of which one takes labels, that each part has a few of."""
+    movements = [compare_with_whole(contrastive_loss=loss) for loss in ("nt_xent", "dcl", "supcon")]
+    kernel = max(movements[0], key=lambda name: movements[0][name].size)
+    for other in movements[1:]:
+        difference = np.abs(other[kernel] - movements[0][kernel]).max()
+        assert difference > 0.01 * np.abs(movements[0][kernel]).max()
 
 
 def by_one_tape(model: SimCLR) -> tuple[list[tf.Tensor], list[np.ndarray]]:

@@ -260,6 +260,8 @@ class TwoOutputs(tf.keras.Model):
             "value_range=.*, but images are uint8; construct the views with",
         ),
         (lambda: classifier().fit(IMAGES), "supervised_head needs labels"),
+        (lambda: simclr(contrastive_loss="supcon").fit(IMAGES), "'supcon' needs labels, .*; give"),
+        (lambda: simclr(contrastive_loss="triplet"), "contrastive_loss='triplet' must be one of"),
         (lambda: simclr().compile(loss="mse"), "unexpected keyword argument 'loss'"),
     ],
 )
