@@ -49,7 +49,8 @@ def watch_health(run: PreparedRun, model: Network, start: int) -> Health | None:
 
 def judge_of(config: Config) -> Judge:
     """Returns what says what figures mean, of a run of these settings."""
-    temperature = config.loss.temperature if config.loss.hidden_norm else None
+    bounded = config.loss.hidden_norm and config.loss.loss == "nt_xent"
+    temperature = config.loss.temperature if bounded else None
     return Judge(config.optimization.train_batch_size, temperature)
 
 

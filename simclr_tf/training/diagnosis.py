@@ -48,7 +48,7 @@ class Judge:
 
     Args:
       batch: images a step.
-      temperature: of NT-Xent; None where projections are not normalized.
+      temperature: of NT-Xent; None where projections are not normalized, or the loss is another.
     """
 
     batch: int
