@@ -43,7 +43,9 @@ def extract_features(
         image_size=image_size,
         crop_proportion=crop_proportion,
     )
-    embed = tf.function(lambda images: tf.cast(encoder(images, training=False), tf.float32))
+    embed = tf.function(  # nothing to convert
+        lambda images: tf.cast(encoder(images, training=False), tf.float32), autograph=False
+    )
     features, labels = [], []
     steps = data.eval_steps(dataset.num_examples(split), batch_size)
     batches = input_fn(tf.distribute.InputContext())
@@ -97,7 +99,9 @@ def augmented_features(
         cache=False,
         seed=seed,
     )
-    embed = tf.function(lambda images: tf.cast(encoder(images, training=False), tf.float32))
+    embed = tf.function(  # nothing to convert
+        lambda images: tf.cast(encoder(images, training=False), tf.float32), autograph=False
+    )
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for encoded in input_fn(tf.distribute.InputContext()):

@@ -108,7 +108,7 @@ class Embedder:
             start_step=start,
         )
 
-        @tf.function
+        @tf.function(autograph=False)  # nothing to convert
         def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             small = tf.image.resize(images, [SIDE, SIDE], antialias=True)
             small = tf.cast(tf.round(255 * tf.clip_by_value(small, 0, 1)), tf.uint8)
