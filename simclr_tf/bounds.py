@@ -56,20 +56,20 @@ class OneOf:
 
 @dataclasses.dataclass(frozen=True)
 class RangeOr:
-    """A range of whole numbers, or a word that leaves the choice."""
+    """A range of whole numbers, or one of a few words."""
 
     range: Range
-    word: str
+    words: tuple[str, ...]
 
     def allows(self, value: Any) -> bool:
-        return value == self.word if isinstance(value, str) else self.range.allows(value)
+        return value in self.words if isinstance(value, str) else self.range.allows(value)
 
     def parse(self, text: str) -> int | str:
-        """Raises ValueError where it is neither the word nor a whole number."""
-        return text if text == self.word else int(text)
+        """Raises ValueError where it is neither a word nor a whole number."""
+        return text if text in self.words else int(text)
 
     def __str__(self) -> str:
-        return f"{self.range}, or {self.word}"
+        return f"{self.range}, or {', '.join(self.words)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Steps:
 
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.
 COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
+FEATURE_FILES = (".parquet", ".npy", ".csv")
 CONTRASTIVE_LOSSES = OneOf(("nt_xent", "dcl", "supcon"))
 OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))
 SEED = Range(0, 2**32 - 1)  # a word of the key of the generator, see `simclr_tf.stateless`

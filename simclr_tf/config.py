@@ -130,7 +130,32 @@ class Evaluation:
     eval_steps: int
     eval_name: str | None
     label_fractions: tuple[float, ...]
+    protocol: tuple[str, ...]
+    seeds: int
+    knn_k: tuple[int, ...]
+    knn_temperature: tuple[float, ...]
+    knn_every_epochs: int
+    linear_augmentation: bool
+    transfer_datasets: tuple[str, ...]
     step: int
+
+    @property
+    def knn_pairs(self) -> tuple[tuple[int, float], ...]:
+        """Each k with its temperature; a single one of either goes with all of the other."""
+        count = max(len(self.knn_k), len(self.knn_temperature))
+        ks = self.knn_k * count if len(self.knn_k) == 1 else self.knn_k
+        temperatures = self.knn_temperature
+        temperatures = temperatures * count if len(temperatures) == 1 else temperatures
+        return tuple(zip(ks, temperatures, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding:
+    """Which features become files, and where."""
+
+    layer: int | str
+    output: str | None
+    query: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,11 +211,14 @@ class Config:
     optimization: Optimization
     finetuning: Finetuning
     evaluation: Evaluation
+    embedding: Embedding
     files: Files
     export: Export
     hardware: Hardware
     given: frozenset[str]
     """Names of the flags that the user gave, as against defaults."""
+    runs: tuple[str, ...] = ()
+    """Folders to compare, which stand on the command line without a flag."""
 
     def flat(self) -> dict[str, Any]:
         """Returns the value of every setting by its name."""
@@ -213,7 +241,7 @@ class Config:
 
     def replace(self, **changes: Any) -> Config:
         """Returns a copy with other values of the settings that are named."""
-        return _from_values({**self.flat(), **changes}, self.given)
+        return _from_values({**self.flat(), **changes}, self.given, self.runs)
 
 
 _CLASSES: dict[str, type] = {
@@ -226,6 +254,7 @@ _CLASSES: dict[str, type] = {
     "optimization": Optimization,
     "finetuning": Finetuning,
     "evaluation": Evaluation,
+    "embedding": Embedding,
     "files": Files,
     "export": Export,
     "hardware": Hardware,
@@ -247,8 +276,9 @@ def parse(arguments: Sequence[str]) -> Config:
     values = flags.FlagValues()
     flag_definitions.define(values)
     help_page.define(values)
+    values.set_gnu_getopt(True)  # flags may stand behind the folders of runs
     extra = values(["simclr_tf", *find_recipes(arguments)])[1:]
-    if extra:
+    if extra and values["mode"].value != "compare":
         raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
     names = [row.name for row in flag_definitions.rows()]
     given = frozenset(name for name in names if values[name].present)
@@ -257,17 +287,24 @@ def parse(arguments: Sequence[str]) -> Config:
         if row.path:
             clean = functools.partial(paths.clean, field=row.name, prefix=row.path.prefix)
             settings[row.name] = row.path.map(clean, settings[row.name])
+        if isinstance(row.default, tuple):
+            settings[row.name] = _parse_list(row, settings[row.name])
     settings["model_dir"] = settings["model_dir"] or ""
-    fractions: Any = settings["label_fractions"]
+    runs = tuple(paths.clean(run) for run in extra)
+    return _from_values({**settings, **_NOT_FLAGS}, given, runs)
+
+
+def _parse_list(row: flag_definitions.Flag, items: Sequence[str]) -> tuple[Any, ...]:
+    """Returns what a list flag holds, each of the type of its default's items."""
+    kind = type(row.default[0]) if row.default else str
     try:
-        settings["label_fractions"] = tuple(map(float, fractions))
+        return tuple(map(kind, items))
     except ValueError:
+        numbers = "whole numbers" if kind is int else "numbers"
+        shown = ",".join(f"{number:g}" for number in row.default)
         raise SettingError(
-            "label_fractions",
-            fractions,
-            "must be numbers separated by commas, such as 0.01,0.1,1",
+            row.name, items, f"must be {numbers} separated by commas, such as {shown}"
         ) from None
-    return _from_values({**settings, **_NOT_FLAGS}, given)
 
 
 def from_json(content: Mapping[str, Any], config: Config) -> dict[str, Any]:
@@ -289,7 +326,9 @@ def from_json(content: Mapping[str, Any], config: Config) -> dict[str, Any]:
     return settings
 
 
-def _from_values(settings: dict[str, Any], given: frozenset[str]) -> Config:
+def _from_values(
+    settings: dict[str, Any], given: frozenset[str], runs: tuple[str, ...] = ()
+) -> Config:
     settings = {**settings, "cifar_stem": uses_cifar_stem(settings["image_size"])}
     groups = {}
     for name, group in _CLASSES.items():
@@ -297,7 +336,7 @@ def _from_values(settings: dict[str, Any], given: frozenset[str]) -> Config:
         groups[name] = group(**{field: settings.pop(field) for field in fields})
     if settings:
         raise TypeError(f"no such settings: {', '.join(sorted(settings))}")
-    return Config(**groups, given=given)
+    return Config(**groups, given=given, runs=runs)
 
 
 def _default(name: str) -> Any:

@@ -64,9 +64,13 @@ def print_error(error: Exception, file: TextIO | None = None) -> int:
       error: what ended the command.
       file: where to; standard error if None.
     """
-    text = _NAMED.sub(r"--\1\2", str(error))
-    print("error: " + " ".join(text.split()), file=file or sys.stderr)
+    print("error: " + " ".join(as_flags(str(error)).split()), file=file or sys.stderr)
     return getattr(error, "status", UserError.status)
+
+
+def as_flags(text: str) -> str:
+    """Returns a text in which settings, between backticks, are written as flags."""
+    return _NAMED.sub(r"--\1\2", text)
 
 
 def first_line(error: Exception) -> str:

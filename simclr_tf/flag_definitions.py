@@ -23,7 +23,14 @@ _FRACTION = Range(0.0, 1.0, below_high=True)
 # Numbers of images, steps and files, none of which comes near: beyond, TensorFlow's numbers end.
 _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
-_MODES = ("train", "eval", "train_then_eval", "probe", "show_views", "export", "plan")
+_MODES = (
+    *("train", "eval", "train_then_eval", "probe", "evaluate", "compare", "embed", "neighbors"),
+    *("show_views", "export", "plan"),
+)
+PROTOCOLS = (
+    *("knn", "logistic_regression", "linear", "clustering", "semi_supervised", "transfer"),
+)
+"""In the order in which they are followed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +136,12 @@ GROUPS = (
                 "train; eval: evaluate every new checkpoint of --model_dir as it appears, or "
                 "--checkpoint's classifier once; train_then_eval; probe: kNN and logistic "
                 "regression on the features of --checkpoint, or of the run in --model_dir; "
-                "show_views: a picture of augmented pairs; export: --checkpoint as SavedModel or "
-                "in another --format; plan: what training would take on this machine, and a "
-                "command for it.",
+                "evaluate: the same by the papers' protocols, see --protocol; compare: the runs in "
+                "the folders that follow, side by side; embed: features of pictures as a file; "
+                "neighbors: pictures that are nearest to a --query, nearly the same as others, or "
+                "unlike all; show_views: a picture of augmented pairs; "
+                "export: --checkpoint as SavedModel or in another --format; plan: what training "
+                "would take on this machine, and a command for it.",
                 OneOf(_MODES),
                 identity=False,
             ),
@@ -235,7 +245,8 @@ GROUPS = (
                 "labels_per_class",
                 0,
                 "Number of labeled images of each class of --train_split to fine-tune on, or to "
-                "fit on in --mode=probe, drawn by --seed. 0: all.",
+                "fit logistic regression on in --mode=probe and --mode=evaluate, drawn by --seed. "
+                "0: all.",
                 _COUNT,
             ),
             Flag(
@@ -353,7 +364,7 @@ GROUPS = (
                 "train_batch_size; 0: all. The loss is that of the whole batch and its gradient "
                 "exact, at the price of encoding twice; but batch normalization sees these pairs "
                 "alone, which makes another run. auto: as many as fit, all if they do.",
-                RangeOr(Range(0, 1_000_000), "auto"),
+                RangeOr(Range(0, 1_000_000), ("auto",)),
             ),
             Flag(
                 "train_epochs",
@@ -457,9 +468,65 @@ GROUPS = (
                 "label_fractions",
                 (0.01, 0.1, 1.0),
                 "Fractions of --train_split's labels that --mode=probe fits on, as many of each "
-                "class.",
+                "class; in --mode=evaluate, logistic_regression, and, below 1, semi_supervised.",
                 Range(0.0, 1.0, above_low=True),
                 identity=False,
+            ),
+            Flag(
+                "protocol",
+                ("knn", "logistic_regression", "clustering"),
+                "What --mode=evaluate measures, one or several. Of frozen features: knn; "
+                "logistic_regression, its strength chosen on held-out labels; linear, a layer "
+                "trained on crops and flips; clustering, k-means against classes; transfer, "
+                "logistic regression on --transfer_datasets. semi_supervised: fine-tuning on "
+                "--label_fractions, against training from scratch.",
+                OneOf(PROTOCOLS),
+                identity=False,
+            ),
+            Flag(
+                "seeds",
+                3,
+                "How many times --mode=evaluate repeats what is trained from random beginnings "
+                "(linear, clustering, semi_supervised), with --seed and those after it.",
+                Range(1, 1000),
+                identity=False,
+            ),
+            Flag(
+                "knn_k",
+                (200, 20),
+                "Neighbors that vote, in --mode=evaluate; all images if there are fewer.",
+                Range(1, 1_000_000_000),
+                identity=False,
+            ),
+            Flag(
+                "knn_temperature",
+                (0.1, 0.07),
+                "Temperatures of the votes, one for each --knn_k or one for all.",
+                bounds.TEMPERATURE,
+                identity=False,
+            ),
+            Flag(
+                "knn_every_epochs",
+                0,
+                "While pre-training, epochs between measurements of the features by kNN, on at "
+                "most 5,000 images of --train_split and 1,000 of --eval_split. 0: none.",
+                _COUNT,
+                identity=False,
+            ),
+            Flag(
+                "linear_augmentation",
+                True,
+                "Whether --protocol=linear crops and flips anew in each epoch, as the paper does, "
+                "or encodes each image once, which is some 90 times as fast.",
+                identity=False,
+            ),
+            Flag(
+                "transfer_datasets",
+                (),
+                "Data sets of --protocol=transfer, each as --dataset takes it. A folder's labels "
+                "are its folders, or the CSV file that --folder_labels names.",
+                identity=False,
+                path=PathIn(prefix="folder:"),
             ),
             Flag(
                 "step",
@@ -467,6 +534,36 @@ GROUPS = (
                 "The step of training whose images --mode=show_views draws.",
                 Range(1, 1_000_000_000),
                 identity=False,
+            ),
+        ),
+    ),
+    Group(
+        "embedding",
+        "Features as files",
+        (
+            Flag(
+                "layer",
+                "h",
+                "What --mode=embed writes and --mode=neighbors compares. h, or 0: the encoder's "
+                "features; a number: that layer of the projection head; z: its last; logits: the "
+                "classifier's.",
+                RangeOr(Range(0, architecture.PROJECTION_LAYERS.high), ("h", "z", "logits")),
+                identity=False,
+            ),
+            Flag(
+                "output",
+                None,
+                "Where --mode=embed writes: FILE.parquet, .npy or .csv; features.parquet in "
+                "--model_dir if not given. --mode=neighbors: a folder; neighbors/ in --model_dir.",
+                identity=False,
+                path=PathIn(),
+            ),
+            Flag(
+                "query",
+                None,
+                "A picture, or a folder of pictures, to which --mode=neighbors finds the nearest.",
+                identity=False,
+                path=PathIn(),
             ),
         ),
     ),
@@ -580,7 +677,7 @@ GROUPS = (
                 "checkpoints and signals wait for that. auto (or 0): as many as take a second, "
                 "and none of these waits longer; the steps between summaries on TPUs, 10 at most "
                 "where several machines share the run, 1 on virtual devices.",
-                RangeOr(_COUNT, "auto"),
+                RangeOr(_COUNT, ("auto",)),
                 identity=False,
             ),
             Flag(

@@ -88,5 +88,5 @@ def brief_page() -> str:
 
 def _shown(default: Any) -> str:
     if isinstance(default, tuple):
-        return ",".join(f"{number:g}" for number in default)
+        return ",".join(f"{x:g}" if isinstance(x, (int, float)) else x for x in default)
     return str(default)

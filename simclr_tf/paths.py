@@ -43,7 +43,12 @@ class PathIn:
         return value.removeprefix(self.prefix) if value.startswith(self.prefix) else None
 
     def map(self, function: Callable[[str], str], value: Any) -> Any:
-        """Returns `value` with what `function` makes of the path in it; as it is without one."""
+        """Returns `value` with what `function` makes of the path in it; as it is without one.
+
+        Of several values, each.
+        """
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.map(function, item) for item in value)
         path = self.path_of(value)
         return value if path is None else self.prefix + function(path)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from simclr_tf import flag_definitions, paths
+from simclr_tf.bounds import FEATURE_FILES
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
 _TRAINING = ("train", "train_then_eval", "plan")
+_MEASURING = ("probe", "evaluate", "embed", "neighbors")
+OF_EVALUATE = ("protocol", "seeds", "knn_k", "knn_temperature", "linear_augmentation")
+"""Settings that `mode=evaluate` alone reads."""
 
 
 def check(config: Config) -> None:
@@ -15,6 +19,8 @@ def check(config: Config) -> None:
     _check_length(config)
     _check_paths(config)
     _check_task(config)
+    _check_protocols(config)
+    _check_embedding(config)
     _check_export(config)
     _check_devices(config)
 
@@ -39,10 +45,11 @@ def _check_length(config: Config) -> None:
 
 def _check_task(config: Config) -> None:
     task = config.task
-    if task.pretraining and task.mode not in ("probe", "export"):
+    if task.pretraining and task.mode not in (*_MEASURING, "compare", "export"):
         _check_pretraining(config)
-    datasets = {"dataset": config.data.dataset, "eval_dataset": config.data.eval_dataset or ""}
-    for field, name in datasets.items():
+    datasets = [("dataset", config.data.dataset), ("eval_dataset", config.data.eval_dataset or "")]
+    datasets += [("transfer_datasets", name) for name in config.evaluation.transfer_datasets]
+    for field, name in datasets:
         if name.startswith(("/", "~", ".")):
             raise SettingError(
                 field,
@@ -51,8 +58,9 @@ def _check_task(config: Config) -> None:
                 f"for your own pictures, give `{field}=folder:{name}`",
             )
     # These take the data set from the run that they measure.
-    from_run = task.mode == "eval" or (task.mode == "probe" and bool(task.model_dir))
-    takes_labels = from_run or any(name.startswith("folder:") for name in datasets.values())
+    measures = task.mode in _MEASURING and bool(task.model_dir)
+    from_run = task.mode == "eval" or measures
+    takes_labels = from_run or any(name.startswith("folder:") for _, name in datasets)
     if config.data.folder_labels != "none" and not takes_labels:
         raise SettingError(
             "folder_labels",
@@ -94,13 +102,79 @@ def _check_task(config: Config) -> None:
             "eval",
             "needs `model_dir`, the run whose checkpoints it evaluates, or `checkpoint`",
         )
-    if "eval" in task.mode and task.pretraining and not config.loss.lineareval_while_pretraining:
+    counts_hits = task.mode in ("eval", "train_then_eval")
+    if counts_hits and task.pretraining and not config.loss.lineareval_while_pretraining:
         raise SettingError(
             "mode",
             task.mode,
             "has nothing to evaluate with `lineareval_while_pretraining=false`",
             "use `mode=train`, then `mode=probe`",
         )
+
+
+def _check_protocols(config: Config) -> None:
+    asked, task = config.evaluation, config.task
+    evaluates = task.mode == "evaluate"
+    for name in OF_EVALUATE:
+        if name in config.given and not evaluates:
+            value = getattr(asked, name)
+            raise SettingError(name, value, "does nothing without `mode=evaluate`", "add it")
+    for name in ("protocol", "knn_k", "knn_temperature"):
+        if not getattr(asked, name):
+            raise SettingError(name, None, "is empty", "give one, or leave it out")
+    counts = {len(asked.knn_k), len(asked.knn_temperature)} - {1}
+    if len(counts) > 1:
+        raise SettingError(
+            "knn_temperature",
+            asked.knn_temperature,
+            f"has {len(asked.knn_temperature)} numbers, and `knn_k` {len(asked.knn_k)}",
+            "give as many, or one",
+        )
+    transfers = evaluates and "transfer" in asked.protocol
+    if transfers != bool(asked.transfer_datasets):
+        missing = "transfer_datasets=NAME,..." if transfers else "protocol=transfer"
+        name = "protocol" if transfers else "transfer_datasets"
+        value = "transfer" if transfers else asked.transfer_datasets
+        raise SettingError(name, value, f"does nothing without `{missing}`", "add it")
+    if evaluates and "semi_supervised" in asked.protocol:
+        if not task.model_dir:
+            raise SettingError(
+                "protocol", "semi_supervised", "needs `model_dir`, for the runs that it trains"
+            )
+        if min(asked.label_fractions, default=1) >= 1:
+            raise SettingError(
+                "label_fractions",
+                asked.label_fractions,
+                "has none below 1 for `protocol=semi_supervised`",
+                "add 0.01,0.1",
+            )
+    if task.mode == "compare" and not config.runs:
+        raise SettingError("mode", "compare", "needs folders of runs behind it, such as runs/*")
+    if asked.knn_every_epochs and not task.pretraining:
+        raise SettingError(
+            "knn_every_epochs", asked.knn_every_epochs, "is for pre-training", "remove it"
+        )
+
+
+def _check_embedding(config: Config) -> None:
+    mode, asked = config.task.mode, config.embedding
+    for name, modes in (
+        ("layer", ("embed", "neighbors")),
+        ("output", ("embed", "neighbors")),
+        ("query", ("neighbors",)),
+    ):
+        if name in config.given and mode not in modes:
+            needed = " or ".join(f"`mode={mode}`" for mode in modes)
+            raise SettingError(
+                name, getattr(asked, name), f"does nothing without {needed}", "add it"
+            )
+    if mode not in ("embed", "neighbors"):
+        return
+    if not (asked.output or config.task.model_dir):
+        raise SettingError("mode", mode, "needs `output`, where to write, or `model_dir`")
+    if mode == "embed" and asked.output and not asked.output.endswith(FEATURE_FILES):
+        kinds = ", ".join(FEATURE_FILES)
+        raise SettingError("output", asked.output, f"must end in one of {kinds}")
 
 
 def _check_paths(config: Config) -> None:

@@ -34,6 +34,7 @@ RUN = re.compile(r"python -m simclr_tf\.run\b([^|;&]*)")
 FOREIGN_FLAGS = {
     *("model_base_path", "model_config_file"),  # TensorFlow Serving
     *("enable_batching", "batching_parameters_file"),
+    "logdir",  # TensorBoard
     *("dir", "all", "tag_set", "signature_def", "inputs"),  # saved_model_cli
     *("help", "helpshort", "helpfull", "version", "flagfile"),  # absl
 }

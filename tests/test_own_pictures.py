@@ -174,7 +174,7 @@ def test_splits_a_probe_of_the_run_and_a_few_labels(run, tmp_path, capsys) -> No
     assert run(*fit, "--labels_per_class=2", f"--model_dir={folder}", tiny=False) == 0
     printed = capsys.readouterr().out
     assert f"folder:{root}, train: 3 classes: a 9, b 9, c 9\n" in printed
-    assert f"probing on folder:{root}: encoder from {folder}/ckpt-2 " in printed
+    assert f"probing on folder:{root}: encoder, projection_head from {folder}/ckpt-2 " in printed
     assert "  kNN (k 9, T 0.1), 27 labels: " in printed
     lines = re.findall(r"^  logistic regression, (.*?): (.*)$", printed, re.M)
     sizes = ["3 labels (1 of each class)", "27 labels", "6 labels (2 of each class)"]
@@ -277,7 +277,7 @@ def test_views(run_on, tmp_path) -> None:
 
 IMPOSSIBLE = {
     "--train_mode=finetune": "has no class labels; say where they are: --folder_labels=folders",
-    "--mode=probe": "has no class labels",
+    "--mode=probe --label_fractions=1": "has no class labels",
     "--mode=train_then_eval": "has no class labels",
     "--lineareval_while_pretraining": "has no class labels",
     "--eval_split=test --mode=train_then_eval": "has train (",
@@ -286,6 +286,19 @@ IMPOSSIBLE = {
     "--on_bad_image=ignore": "on_bad_image",
     "--dataset=folder:/no/such": "/no/such does not exist",
 }
+
+
+def test_without_labels_probe_measures_health_alone(run_on, tmp_path, capsys) -> None:
+    assert run_on("--mode=probe", f"--model_dir={tmp_path / 'run'}") == 0
+    printed = capsys.readouterr().out
+    assert "so health is all there is; say where they are: --folder_labels=folders" in printed
+    result = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert {name.split("/")[0] for name in result} == {"health"}
+    assert len(result) == 10
+    assert (
+        f"h: RankMe {result['health/rank_me_h']:.1f}, LiDAR {result['health/lidar_h']:.1f} of "
+        in printed
+    )
 
 
 @pytest.mark.parametrize("flags", IMPOSSIBLE)

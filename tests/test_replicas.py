@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simclr_tf.training.knn_curve import NAME
+from simclr_tf.training.metrics_file import MetricsFile
 from tests import processes
 from tests.conftest import TINY
 
@@ -19,9 +21,10 @@ COMMON += ["--train_summary_steps=1", "--weight_decay=1e-3", *processes.CALM]
 def pretrained(run_here, tmp_path_factory) -> dict[int, Path]:
     """The same run on 1, 2 and 4 devices."""
     folders = {devices: tmp_path_factory.mktemp("run") / str(devices) for devices in (1, 2, 4)}
-    assert run_here(*COMMON, f"--model_dir={folders[1]}", export=False) == 0
+    knn = "--knn_every_epochs=1"
+    assert run_here(*COMMON, knn, f"--model_dir={folders[1]}", export=False) == 0
     for devices in (2, 4):
-        flags = [f"--num_virtual_devices={devices}", f"--model_dir={folders[devices]}"]
+        flags = [knn, f"--num_virtual_devices={devices}", f"--model_dir={folders[devices]}"]
         # That several devices export is seen once.
         module = "simclr_tf.run" if devices == 2 else "tests.bare"
         printed = processes.run(*COMMON, *flags, module=module)
@@ -43,6 +46,12 @@ def check_same(one: Path, several: Path) -> None:
 @pytest.mark.parametrize("devices", [2, 4])
 def test_pretraining(devices: int, pretrained: dict[int, Path]) -> None:
     check_same(pretrained[1], pretrained[devices])
+    one, several = (
+        [line[NAME] for line in MetricsFile(str(folder)).read() if NAME in line]
+        for folder in (pretrained[1], pretrained[devices])
+    )
+    assert len(one) == len(several) == 1
+    assert several == pytest.approx(one, abs=2 / 355 + 1e-9)  # rounding may move a vote or two
 
 
 def test_one_step_at_the_default_rate_and_temperature(run_here, tmp_path: Path) -> None:

@@ -38,11 +38,15 @@ AFFORDABLE = {
     "weight_decay": st.sampled_from([0.0, 1e-6, 0.1]),
     "learning_rate": st.sampled_from([1e-12, 0.1, 1e30]),
     "temperature": st.sampled_from([1e-30, 0.1, 1e30]),
+    "knn_every_epochs": st.sampled_from([0, 1]),
     "alpha_background": st.sampled_from(["white", "#102030"]),
 }
 # Not drawn: two steps are two steps, devices are chosen once a process, and the data are digits.
 FIXED = {"train_steps", "train_epochs", "warmup_epochs", "num_virtual_devices", "strategy", "mode"}
 FIXED |= {"use_tpu", "label_fractions", "format", "labels_per_class", "plan_hours"}
+# For --mode=evaluate alone.
+FIXED |= {"protocol", "seeds", "knn_k", "knn_temperature", "linear_augmentation"}
+FIXED |= {"layer"}  # for --mode=embed and --mode=neighbors
 
 
 def inside(row: flag_definitions.Flag) -> st.SearchStrategy:
@@ -68,7 +72,8 @@ def outside(row: flag_definitions.Flag) -> st.SearchStrategy:
     if isinstance(bound, RangeOr):
         bound = bound.range
     assert isinstance(bound, Range)
-    if isinstance(row.default, int) or isinstance(row.bound, RangeOr):
+    first = row.default[0] if isinstance(row.default, tuple) else row.default
+    if isinstance(first, int) or isinstance(row.bound, RangeOr):
         below = st.integers(-(2**70), int(bound.low) - 1)
         above = st.integers(int(bound.high) + 1, 2**70) if math.isfinite(bound.high) else below
         return below | above

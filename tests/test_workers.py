@@ -57,7 +57,9 @@ def run_merged(run_here, monkeypatch) -> Callable[..., None]:
 def pretrained(tmp_path_factory) -> Path:
     """A run on two workers that nothing disturbed."""
     folder = tmp_path_factory.mktemp("two") / "run"
-    chief, other = processes.run_workers(2, *COMMON, f"--model_dir={folder}")
+    knn = "--knn_every_epochs=1"
+    chief, other = processes.run_workers(2, *COMMON, knn, f"--model_dir={folder}")
+    assert "kNN while pre-training: not on several machines or TPUs; left out" in chief
     (shown,) = re.findall(r"step 20/20.* NT-Xent ([\d.]+)", chief)
     assert float(shown) == pytest.approx(mean_of_last(folder, chief), abs=1e-3)
     assert "MultiWorkerMirrored on CPU, 2 workers, 2 x 8 images a step" in chief

@@ -3,7 +3,12 @@
 from simclr_tf.checkpoints.description import Description
 from simclr_tf.checkpoints.restore import compare, restore_parts
 from simclr_tf.checkpoints.stored_weights import StoredWeights, find_weights
-from simclr_tf.checkpoints.variables import assign_parts, read_parts, variables_by_path
+from simclr_tf.checkpoints.variables import (
+    assign_parts,
+    fingerprint,
+    read_parts,
+    variables_by_path,
+)
 
 __all__ = [
     "Description",
@@ -11,6 +16,7 @@ __all__ = [
     "assign_parts",
     "compare",
     "find_weights",
+    "fingerprint",
     "read_parts",
     "restore_parts",
     "variables_by_path",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -56,6 +57,16 @@ def read_parts(parts: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     average is averaged when it is read.
     """
     return {path: v.read_value() for path, v in variables_by_path(parts).items()}
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of every variable: paths, types, shapes and values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path, value in sorted(read_parts(parts).items()):
+        array = value.numpy()
+        digest.update(f"{path} {value.dtype.name} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def assign_parts(values: Mapping[str, tf.Tensor], parts: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf.data import reading, sharding
 from simclr_tf.data.image_dataset import Example, ImageDataset
-from simclr_tf.data.preprocessing import preprocess_for_eval, to_rgb
+from simclr_tf.data.preprocessing import CROP_PROPORTION, preprocess_for_eval, to_rgb
 from simclr_tf.data.sharding import InputFn
 
 
@@ -17,6 +17,8 @@ def eval_input_fn(
     global_batch_size: int,
     image_size: int,
     max_steps: int | None = None,
+    start_step: int = 0,
+    crop_proportion: float = CROP_PROPORTION,
 ) -> InputFn:
     """Returns the input function that gives every example exactly once, in a fixed order.
 
@@ -30,6 +32,8 @@ def eval_input_fn(
       global_batch_size: images per step over all replicas; divisible by the number of replicas.
       image_size: see `preprocess_for_eval`.
       max_steps: stop after so many steps; None or a negative number means the whole split.
+      start_step: batches that are left out at the beginning, without opening their images.
+      crop_proportion: see `preprocess_for_eval`.
 
     Returns:
       A function for `strategy.distribute_datasets_from_function`. Its dataset yields, per replica,
@@ -45,7 +49,7 @@ def eval_input_fn(
 
     def preprocess(example: Example) -> Example:
         image = to_rgb(example["image"], dataset.pixel_rule)
-        return {**example, "image": preprocess_for_eval(image, image_size)}
+        return {**example, "image": preprocess_for_eval(image, image_size, crop_proportion)}
 
     def input_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
         num_shards, index = context.num_input_pipelines, context.input_pipeline_id
@@ -54,7 +58,9 @@ def eval_input_fn(
         # Sharded by example: shares differ by one at most, and a cut takes the same examples on any
         # number of hosts.
         count = min(capacity, len(range(index, total, num_shards)))
-        examples = reading.read_examples(dataset, split, shard=(num_shards, index)).take(count)
+        begin = start_step * batch_size * sharding.local_replicas(context)
+        examples = reading.read_examples(dataset, split, shard=(num_shards, index))
+        examples = examples.take(count).skip(begin)
         examples = dataset.load(split, examples, replace_bad=False)
         if dataset.has_static_size:
             examples = reading.decode_examples(dataset, examples)

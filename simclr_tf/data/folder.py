@@ -17,7 +17,7 @@ from simclr_tf.data.image_dataset import MOST_SAMPLED, Example, ImageDataset
 from simclr_tf.data.labels import NO_LABEL, LabelSample
 from simclr_tf.data.picture_traits import PLAIN
 from simclr_tf.errors import SettingError
-from simclr_tf.paths import clean
+from simclr_tf.paths import clean, is_remote
 
 PREFIX = "folder:"
 
@@ -90,6 +90,12 @@ class FolderDataset(ImageDataset):
     def fingerprint(self) -> str:
         return folder_files.fingerprint(self._listed)
 
+    @property
+    def stamp(self) -> str | None:
+        if is_remote(self._root):  # it would take a request for each
+            return None
+        return folder_files.stamp([files.join(self._root, path) for path in self._listed])
+
     def num_examples(self, split: str) -> int:
         return len(self._select(split, "split"))
 
@@ -105,6 +111,9 @@ class FolderDataset(ImageDataset):
 
     def all_labels(self, split: str) -> np.ndarray:
         return self._labels[self._select(split, "split")]
+
+    def image_names(self, split: str) -> list[str]:
+        return [self._paths[place] for place in self._select(split, "split")]
 
     def only(self, split: str, places: np.ndarray) -> FolderDataset:
         kept = np.zeros(len(self._paths), bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import os
 import posixpath
@@ -102,6 +103,16 @@ def fingerprint(paths: Iterable[str]) -> str:
     """Returns what tells one list of files from another, in whatever order they come."""
     listing = b"\0".join(sorted(map(encode, paths)))
     return hashlib.blake2b(listing, digest_size=16).hexdigest()
+
+
+def stamp(paths: Iterable[str]) -> str:
+    """Returns what changes with sizes and times of the local files that are there."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(paths):
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            digest.update(b"%s\0%d %d\0" % (encode(path), found.st_size, found.st_mtime_ns))
+    return digest.hexdigest()
 
 
 def encode(path: str) -> bytes:

@@ -78,6 +78,11 @@ class ImageDataset(abc.ABC):
         """Tells one list of files from another; None where the name says it all."""
         return None
 
+    @property
+    def stamp(self) -> str | None:
+        """Tells whether files of one list have changed; None where they do not, or nobody knows."""
+        return None
+
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:
         """Returns how many examples `split` selects. Raises SettingError as `check_split` does."""
@@ -126,6 +131,10 @@ class ImageDataset(abc.ABC):
     def all_labels(self, split: str) -> np.ndarray:
         """Returns the label of each image of `split`, int64 [n]; reads all of it if need be."""
 
+    def image_names(self, split: str) -> list[str]:
+        """Returns a name for each image of `split`: of a file, its path below the folder."""
+        return [f"{split}/{place}" for place in range(self.num_examples(split))]
+
     @abc.abstractmethod
     def only(self, split: str, places: np.ndarray) -> ImageDataset:
         """Returns the data set with no other images in `split` than some.
@@ -134,6 +143,13 @@ class ImageDataset(abc.ABC):
           split: in TFDS's syntax. Others are not to be read from then on.
           places: of these images in the split, int64 [n], ascending.
         """
+
+    def some(self, split: str, most: int) -> ImageDataset:
+        """Returns the data set with at most so many images in `split`, spread evenly over it."""
+        count = self.num_examples(split)
+        if count <= most:
+            return self
+        return self.only(split, np.arange(most) * count // most)
 
     def few_labels(self, split: str, per_class: int, *, seed: int) -> ImageDataset:
         """Returns the data set with so many images of each class in `split`, and no others.

@@ -51,7 +51,9 @@ def _scale(values: tf.Tensor, low: int, high: int) -> tf.Tensor:
     return tf.cast(shifted * 256 // (high - low + 1), tf.uint8)
 
 
-def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
+def preprocess_for_eval(
+    image: tf.Tensor, image_size: int, crop_proportion: float = CROP_PROPORTION
+) -> tf.Tensor:
     """Prepares an image, or a batch of images of one size, for evaluation and serving.
 
     Above 32 pixels: a central square crop of 0.875 of the shorter side, then a bicubic resize, with
@@ -62,24 +64,25 @@ def preprocess_for_eval(image: tf.Tensor, image_size: int) -> tf.Tensor:
       image: uint8, or float32 in [0, 1], `[..., height, width, 3]` with at most one leading
         dimension. Sizes may be static or dynamic.
       image_size: height and width of the result.
+      crop_proportion: share of the shorter side that the central crop keeps.
 
     Returns:
       float32 `[..., image_size, image_size, 3]` in [0, 1].
     """
     if image_size > LARGEST_UNCROPPED_SIZE:
-        image = _crop_center(image)
+        image = _crop_center(image, crop_proportion)
     image = tf.image.convert_image_dtype(image, tf.float32)
     image = tf.image.resize(image, (image_size, image_size), method=tf.image.ResizeMethod.BICUBIC)
     # Bicubic interpolation overshoots at edges.
     return tf.clip_by_value(image, 0.0, 1.0)
 
 
-def _crop_center(image: tf.Tensor) -> tf.Tensor:
-    """Cuts the central square of `CROP_PROPORTION` of the shorter side out of `[..., h, w, 3]`."""
+def _crop_center(image: tf.Tensor, proportion: float) -> tf.Tensor:
+    """Cuts the central square of this share of the shorter side out of `[..., h, w, 3]`."""
     shape = tf.shape(image)
     height, width = shape[-3], shape[-2]
     # Rounds half to even, as the reference does.
-    side = tf.math.rint(CROP_PROPORTION * tf.cast(tf.minimum(height, width), tf.float32))
+    side = tf.math.rint(proportion * tf.cast(tf.minimum(height, width), tf.float32))
     side = tf.cast(side, tf.int32)
     top = (height - side + 1) // 2
     left = (width - side + 1) // 2

@@ -88,11 +88,18 @@ class TfdsDataset(ImageDataset):
     def all_labels(self, split: str) -> np.ndarray:
         return np.concatenate([batch["label"] for batch in self._batches(split)])
 
+    def some(self, split: str, most: int) -> ImageDataset:
+        # TFDS has shuffled them when it wrote them, and those further on would have to be read.
+        count = self.num_examples(split)
+        return self if count <= most else self.only(split, np.arange(most))
+
     def only(self, split: str, places: np.ndarray) -> TfdsDataset:
         images: list[bytes] = []
         labels: list[int] = []
         start = 0
         for batch in self._batches(split):
+            if start > places[-1]:
+                break
             here = places[(places >= start) & (places < start + _AT_ONCE)] - start
             images += batch["image"][here].tolist()
             labels += batch["label"][here].tolist()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 MOST_NEIGHBORS = 200
 TEMPERATURE = 0.1
+
+# A block of similarities has at most these many rows and columns, 8 MiB, whatever the sizes of the
+# sets are; its order takes twice as much.
+_TEST_ROWS, _TRAIN_ROWS = 256, 8192
 
 
 def choose_k(labels: np.ndarray) -> int:
@@ -31,31 +37,94 @@ def knn_accuracy(
 ) -> float:
     """Returns the share of test examples that their neighbors classify correctly.
 
+    See `knn_accuracies`.
+    """
+    pairs = [(k, temperature)]
+    return knn_accuracies(train_features, train_labels, test_features, test_labels, pairs=pairs)[0]
+
+
+def knn_accuracies(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    pairs: Sequence[tuple[int, float]],
+) -> list[float]:
+    """Returns the accuracy for each of several k and temperatures, at the price of the largest k.
+
     Each of the k neighbors of highest cosine similarity s votes with weight exp(s / temperature)
-    (Wu et al., arXiv 1805.01978, section 3.4).
+    (Wu et al., arXiv 1805.01978, section 3.4). The neighbors are exact. Beside its input it takes
+    tens of megabytes, however many examples there are.
 
     Args:
       train_features: float [n, dim].
       train_labels: int [n].
       test_features: float [m, dim].
       test_labels: int [m].
-      k: neighbors; all training examples if there are fewer.
-      temperature: of the votes.
+      pairs: k and temperature; all training examples are neighbors if there are fewer than k.
     """
-    train, test = _normalize(train_features), _normalize(test_features)
-    k = min(k, len(train))
+    most = min(max(k for k, _ in pairs), len(train_features))
     classes = int(max(train_labels.max(), test_labels.max())) + 1
-    hits = 0
-    for start in range(0, len(test), 1000):  # bounds the similarity matrix
-        similarity = test[start : start + 1000] @ train.T
-        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-        weights = np.exp(np.take_along_axis(similarity, nearest, axis=1) / temperature)
-        votes = np.zeros([len(similarity), classes])
-        np.add.at(votes, (np.arange(len(votes))[:, None], train_labels[nearest]), weights)
-        hits += int((votes.argmax(axis=1) == test_labels[start : start + 1000]).sum())
-    return hits / len(test)
+    hits = np.zeros(len(pairs), np.int64)
+    for rows, similarity, nearest in nearest_neighbors(train_features, test_features, most):
+        labels = train_labels[nearest]
+        for place, (k, temperature) in enumerate(pairs):
+            # What the best one has is a common factor of all votes, and none of them overflows.
+            lead = similarity[:, :k].astype(np.float64) - similarity[:, :1]
+            votes = np.zeros([len(lead), classes])
+            at = np.arange(len(lead))[:, None], labels[:, :k]
+            np.add.at(votes, at, np.exp(lead / temperature))
+            hits[place] += int((votes.argmax(axis=1) == test_labels[rows]).sum())
+    return [float(count / len(test_features)) for count in hits]
 
 
-def _normalize(features: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.maximum(norms, 1e-12)
+def nearest_neighbors(
+    train: np.ndarray, test: np.ndarray, k: int
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Finds the rows of `train` that are most similar to each row of `test`, by cosine. Exact.
+
+    Args:
+      train: float [n, dim].
+      test: float [m, dim].
+      k: how many of each row.
+
+    Yields:
+      Rows of `test`; and of each its k best similarities and their places in `train`, best first.
+    """
+    lengths = _lengths(train)
+    for start in range(0, len(test), _TEST_ROWS):
+        rows = slice(start, start + _TEST_ROWS)
+        queries = test[rows] / _lengths(test[rows])[:, None]
+        best = np.zeros([len(queries), 0], queries.dtype)
+        where = np.zeros([len(queries), 0], np.int64)
+        for first in range(0, len(train), _TRAIN_ROWS):
+            block = slice(first, first + _TRAIN_ROWS)
+            similarity = queries @ train[block].T
+            similarity /= lengths[block]
+            found = _top(similarity, k)
+            similarity = np.take_along_axis(similarity, found, axis=1)
+            best = np.concatenate([best, similarity], axis=1)
+            where = np.concatenate([where, found + first], axis=1)
+            kept = _top(best, k)
+            best = np.take_along_axis(best, kept, axis=1)
+            where = np.take_along_axis(where, kept, axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")
+        yield rows, np.take_along_axis(best, order, 1), np.take_along_axis(where, order, 1)
+
+
+def _top(values: np.ndarray, k: int) -> np.ndarray:
+    """Returns where the k largest of each row are, in any order; all where there are no more."""
+    last = values.shape[1] - k
+    if last <= 0:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, last, axis=1)[:, last:]
+
+
+def _lengths(features: np.ndarray) -> np.ndarray:
+    """Returns the norm of each row, in its type; a block at a time: a square of all is a copy."""
+    parts = [
+        np.linalg.norm(features[start : start + _TRAIN_ROWS], axis=1)
+        for start in range(0, len(features), _TRAIN_ROWS)
+    ]
+    return np.maximum(np.concatenate(parts), 1e-12)

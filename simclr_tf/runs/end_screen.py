@@ -10,10 +10,12 @@ from simclr_tf import files, flag_definitions, paths, terminal
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.command_line import command_line
+from simclr_tf.runs.health import judge_of
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
 from simclr_tf.runs.training import Trained, guesses, reached
 from simclr_tf.training import curves, verdict
+from simclr_tf.training.health import looks_of
 from simclr_tf.training.metrics_file import MetricsFile
 
 # Of the group `data`, what a checkpoint brings along, or belongs to the run that was alone.
@@ -35,7 +37,12 @@ def announce_end(run: PreparedRun, start: Start, trained: Trained) -> None:
 
 def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
     config = run.config
-    lines = MetricsFile(config.task.model_dir).read()
+    # Others, such as those of kNN, are no means over steps.
+    lines = [
+        line
+        for line in MetricsFile(config.task.model_dir).read()
+        if any(name.startswith("train/") for name in line)
+    ]
     batch, total = config.optimization.train_batch_size, run.plan.train_steps
     if not lines or lines[-1]["step"] < total:  # of an earlier version
         return
@@ -53,6 +60,9 @@ def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
     else:
         found, figures = verdict.of_classifier(lines, guessing, total=total, batch=batch)
     yield from (("verdict", found), ("", f"over the last tenth: {figures}"))
+    looks = looks_of(lines, total)
+    if looks:
+        yield "health", str(judge_of(config)(looks))
 
 
 def _duration(run: PreparedRun, start: Start, trained: Trained) -> Iterator[tuple[str, str]]:
@@ -75,6 +85,7 @@ def _after_pretraining(run: PreparedRun) -> Iterator[tuple[str, str]]:
     labels = {}
     if run.dataset.num_classes is None:
         if not config.data.dataset.startswith("folder:"):
+            yield "measure its health", command_line({"mode": "probe", "model_dir": folder})
             return
         labels = {"dataset": config.data.dataset, "folder_labels": "folders"}
     classes = ", where its folders are the classes" if labels else ""

@@ -63,26 +63,30 @@ def new_folder(name: str) -> str:
     return files.join(RUNS, f"{safe}_{time.strftime('%Y%m%d-%H%M%S')}_{secrets.token_hex(4)}")
 
 
-def check_is_no_file(folder: str) -> None:
-    """Raises SettingError where `model_dir` is a file."""
+def check_is_no_file(folder: str, field: str = "model_dir") -> None:
+    """Raises SettingError where a folder that a setting names is a file."""
     if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
-        raise SettingError("model_dir", folder, "is a file", "give a folder")
+        raise SettingError(field, folder, "is a file", "give a folder")
 
 
-def check_writable(folder: str) -> None:
-    """Makes `model_dir` and writes into it, before long work whose result goes there.
+def check_writable(folder: str, field: str = "model_dir") -> None:
+    """Makes a folder and writes into it, before long work whose result goes there.
+
+    Args:
+      folder: to write into.
+      field: the setting that names it.
 
     Raises:
       SettingError: it is a file, or cannot be written.
     """
-    check_is_no_file(folder)
+    check_is_no_file(folder, field)
     path = files.join(folder, "writable.tmp")
     try:
         tf.io.gfile.makedirs(folder)
         files.write_text(path, "")
         tf.io.gfile.remove(path)
     except (OSError, tf.errors.OpError) as error:
-        raise cannot_be_written(folder, error) from None
+        raise cannot_be_written(folder, error, field) from None
 
 
 def stored_config(model_dir: str) -> dict[str, Any] | None:
@@ -207,12 +211,13 @@ def write_description(
 
 
 @contextlib.contextmanager
-def writing(folder: str, what: str) -> Iterator[None]:
-    """While it is open, `what` is written into `model_dir`, at the end of long work.
+def writing(folder: str, what: str, field: str = "model_dir") -> Iterator[None]:
+    """While it is open, `what` is written into a folder, at the end of long work.
 
     Args:
-      folder: model_dir.
+      folder: to write into.
       what: in words, with what would be lost.
+      field: the setting that names the folder.
 
     Raises:
       RunFailed: it cannot be written.
@@ -221,7 +226,7 @@ def writing(folder: str, what: str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise RunFailed(
-            f"`model_dir={folder}`: {what} cannot be written ({first_line(error)}); make room or "
+            f"`{field}={folder}`: {what} cannot be written ({first_line(error)}); make room or "
             "mend the folder, and the same command does it again"
         ) from error
 
@@ -250,6 +255,6 @@ def planned_steps(config: Config, open_training: Callable[[], data.ImageDataset]
     return total_steps(length.train_steps, length.train_epochs, examples, length.train_batch_size)
 
 
-def cannot_be_written(folder: str, error: Exception) -> SettingError:
-    """Returns the error to raise where `model_dir` refused a file."""
-    return SettingError("model_dir", folder, f"cannot be written: {first_line(error)}")
+def cannot_be_written(folder: str, error: Exception, field: str = "model_dir") -> SettingError:
+    """Returns the error to raise where the folder that a setting names refused a file."""
+    return SettingError(field, folder, f"cannot be written: {first_line(error)}")

@@ -24,6 +24,11 @@ _MEASURED_BY = (
     "eval_batch_size",
     "eval_steps",
 )
+# By what health is measured.
+_HEALTH = (
+    *("color_jitter_strength", "use_blur"),
+    *("temperature", "hidden_norm", "train_batch_size"),
+)
 # What says nothing of another data set than the run's.
 _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
 # What makes a run's identity, and earlier versions did not write down because it was always so.
@@ -96,7 +101,7 @@ def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> tuple[Config,
     Raises:
       UserError: the file holds what cannot be.
     """
-    names = {"dataset", "seed", *_MEASURED_BY, *_OF_THE_DATASET}
+    names = {"dataset", "seed", *_HEALTH, *_MEASURED_BY, *_OF_THE_DATASET}
     now, before = config.data.dataset, stored.get("dataset")
     same = "dataset" not in config.given or now == before
     same = same or moved.is_same("dataset", before, now, config.task.model_dir)

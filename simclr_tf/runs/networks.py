@@ -58,6 +58,11 @@ def training_views(config: Config) -> Views:
     """Returns what makes the views of an image: two to pre-train, one to fine-tune."""
     if not config.task.pretraining:
         return SupervisedView(config.data.image_size)
+    return contrastive_views(config)
+
+
+def contrastive_views(config: Config) -> SimCLRViews:
+    """Returns what makes the two views of pre-training."""
     return SimCLRViews(
         config.data.image_size,
         color_jitter_strength=config.augmentation.color_jitter_strength,

@@ -12,6 +12,7 @@ from simclr_tf.distribution import noticing_lost_workers, sum_over_workers
 from simclr_tf.errors import SettingError
 from simclr_tf.optimizers import build_optimizer
 from simclr_tf.runs import cost
+from simclr_tf.runs.environment import note_environment
 from simclr_tf.runs.failures import same_command
 from simclr_tf.runs.folder import describe_network, note_files, write_description
 from simclr_tf.runs.lock import Lock, holding
@@ -158,3 +159,4 @@ def announce(run: PreparedRun, model: Network, start: Start, weights: StoredWeig
     network = describe_network(config, model.num_classes, run.dataset)
     write_description(config, plan, network, weights, asked=run.asked)
     note_files(config, run.dataset)
+    note_environment(run, start.step)

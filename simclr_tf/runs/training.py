@@ -16,6 +16,8 @@ from simclr_tf.errors import RunFailed, first_line
 from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
 from simclr_tf.runs.folder import describe_network
+from simclr_tf.runs.health import watch_health
+from simclr_tf.runs.knn_curve import KnnOnSome
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
 from simclr_tf.serving.export import export_saved_model
@@ -24,6 +26,7 @@ from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.curves import Curves
 from simclr_tf.training.diverged import Diverged, WatchLoss
+from simclr_tf.training.knn_curve import KnnCurve
 from simclr_tf.training.loops import Loops
 from simclr_tf.training.network import Network
 from simclr_tf.training.preemption import Preemption
@@ -56,6 +59,7 @@ class Callbacks(NamedTuple):
     tally: Tally
     progress: Progress
     watch: WatchLoss
+    knn: KnnCurve | None
     summaries: Summaries
     checkpointing: Checkpointing
     curves: Curves
@@ -64,8 +68,16 @@ class Callbacks(NamedTuple):
     profiling: Profiling | None
 
 
-def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
+def train(
+    run: PreparedRun, model: Trainable, start: Start, knn: KnnOnSome | None = None
+) -> Trained:
     """Trains from `start` to the planned step.
+
+    Args:
+      run: from `prepare`.
+      model: compiled.
+      start: where it stands.
+      knn: what is measured meanwhile, if anything.
 
     Raises:
       RunFailed: the run cannot go on: its loss is no number, or a checkpoint cannot be written, or
@@ -80,7 +92,7 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
     if workers.is_chief and run.device_type != "TPU":
         first = data.FirstBatch(_SHOWN, leave_out=("label",))
         sample_views = lambda: pipeline.views.finish_few(first.take())
-    callbacks = make_callbacks(run, model, start, sample_views)
+    callbacks = make_callbacks(run, model, start, sample_views, knn)
     began = time.monotonic()
     try:
         told = f"in training, not saved; {same_command(config)} goes on from the last checkpoint"
@@ -112,7 +124,11 @@ def train(run: PreparedRun, model: Trainable, start: Start) -> Trained:
 
 
 def make_callbacks(
-    run: PreparedRun, model: Trainable, start: Start, images: Callable[[], tf.Tensor] | None
+    run: PreparedRun,
+    model: Trainable,
+    start: Start,
+    images: Callable[[], tf.Tensor] | None,
+    knn: KnnOnSome | None = None,
 ) -> Callbacks:
     """Returns what looks at the steps of a run.
 
@@ -121,13 +137,14 @@ def make_callbacks(
       model: compiled.
       start: where it stands.
       images: see `Summaries`.
+      knn: see `train`.
     """
     config, plan, workers = run.config, run.plan, run.workers
     batch = config.optimization.train_batch_size
     folder = config.task.model_dir if workers.is_chief else None
     span = {"start": start.step, "total": plan.train_steps}
     compared = guesses(config, model.num_classes)
-    every = (plan.summary_steps, plan.checkpoint_steps)
+    every: tuple[int, ...] = (plan.summary_steps, plan.checkpoint_steps)
     once: tuple[int, ...] = ()
     profiling = None
     if config.files.profile_steps is not None:
@@ -136,7 +153,14 @@ def make_callbacks(
         if folder is not None:
             place = files.join(folder, "train")  # beside TensorBoard's other files
             profiling = Profiling(place, start=start.step, first=first, last=last)
+    curve = None
+    if knn is not None:
+        every = (*every, knn.every)
+        curve = KnnCurve(
+            knn.measurer(model.encoder), config.task.model_dir, **span, every=knn.every
+        )
     tally = Tally(model)
+    health = watch_health(run, model, start.step)
     return Callbacks(
         tally,
         Progress(
@@ -147,8 +171,10 @@ def make_callbacks(
             guessing=compared,
             loss=config.loss.title,
             worker="" if workers.is_chief else workers.name,
+            health=health,
         ),
         WatchLoss(start=start.step),
+        curve,
         Summaries(
             tally,
             **span,
@@ -156,6 +182,7 @@ def make_callbacks(
             every=plan.summary_steps,
             schedule=run.schedule,
             images=images,
+            health=health,
         ),
         Checkpointing(start.state, **span, every=plan.checkpoint_steps),
         Curves(folder, **span, every=plan.checkpoint_steps, guessing=compared),

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tqdm
 
 from simclr_tf import terminal
+from simclr_tf.training.health import Health
 from simclr_tf.training.tally import Tally
 
 _SECONDS_BETWEEN_BARS = 0.5
@@ -58,6 +59,7 @@ class Progress(tf.keras.callbacks.Callback):
       guessing, loss: see `describe`.
       worker: which machine of several this is, in words, and not the chief: it has no bar, and
         writes a line a minute.
+      health: whose newest word is shown; None for none.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Progress(tf.keras.callbacks.Callback):
         guessing: Mapping[str, float],
         loss: str = "NT-Xent",
         worker: str = "",
+        health: Health | None = None,
     ) -> None:
         super().__init__()
         self._supports_tf_logs = True
@@ -78,6 +81,7 @@ class Progress(tf.keras.callbacks.Callback):
         self._total, self._epoch, self._start = total, epoch, start
         self._views, self._guessing, self._worker = views, guessing, worker
         self._loss = loss
+        self._health = health
         self._step = self._shown_step = start
         self._first_step = 0  # that a call ended with, and when
         self._first_time = self._shown_time = 0.0
@@ -121,6 +125,8 @@ class Progress(tf.keras.callbacks.Callback):
     def _show(self, now: float) -> None:
         self._figures |= self._take()
         said = list(describe(self._figures, self._guessing, self._loss))
+        if self._health is not None and self._health.diagnosis is not None:
+            said.append(self._health.diagnosis.word)
         passed = max(now - self._shown_time, 1e-9)
         steps, self._shown_step = self._step - self._shown_step, self._step
         self._shown_time = now

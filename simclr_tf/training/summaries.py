@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.training.every_steps import EverySteps
+from simclr_tf.training.health import Health
 from simclr_tf.training.metrics_file import MetricsFile
 from simclr_tf.training.tally import Tally
 
@@ -24,6 +25,7 @@ class Summaries(EverySteps):
       schedule: step -> learning rate.
       images: returns float32 [n, 2, h, w, 3] augmented pairs, or [n, h, w, 3], once the first step
         has been taken; None shows none.
+      health: is asked at each summary; None for no health.
 
     Attributes:
       last: the newest summary, metrics by TensorBoard's names.
@@ -39,11 +41,13 @@ class Summaries(EverySteps):
         folder: str | None,
         schedule: tf.keras.optimizers.schedules.LearningRateSchedule,
         images: Callable[[], tf.Tensor] | None,
+        health: Health | None = None,
     ) -> None:
         super().__init__(start=start, total=total, every=every)
         self._take = tally.since_last()
         self._schedule = schedule
         self._images = images
+        self._health = health
         self._lines = MetricsFile(folder) if folder else None
         self._writer = (
             tf.summary.create_file_writer(files.join(folder, "train"))
@@ -71,6 +75,8 @@ class Summaries(EverySteps):
     def act(self, step: int) -> None:
         self.last = {f"train/{name}": value for name, value in self._take().items()}
         scalars = {**self.last, "learning_rate": float(self._schedule(step))}
+        if self._health is not None:
+            scalars |= self._health.look(step, self.last.get("train/contrast_loss"))
         with self._writer.as_default(step=step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)

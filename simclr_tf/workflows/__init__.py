@@ -39,6 +39,22 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.probe import probe
 
         probe(config)
+    elif task.mode == "evaluate":
+        from simclr_tf.workflows.protocols import evaluate_by_protocols
+
+        evaluate_by_protocols(config)
+    elif task.mode == "compare":
+        from simclr_tf.workflows.compare import compare
+
+        compare(config)
+    elif task.mode == "embed":
+        from simclr_tf.workflows.embed import embed
+
+        embed(config)
+    elif task.mode == "neighbors":
+        from simclr_tf.workflows.neighbors import neighbors
+
+        neighbors(config)
     elif task.mode == "show_views":
         from simclr_tf.workflows.show_views import show_views
 
@@ -65,9 +81,11 @@ def _check_reachable(config: Config) -> None:
     """Raises SettingError where a flag names a path that TensorFlow cannot reach here."""
     settings = config.flat()
     for row in flag_definitions.rows():
-        path = row.path and row.path.path_of(settings[row.name])
-        if path:
-            files.check_reachable(row.name, settings[row.name], path)
+        value = settings[row.name]
+        for item in value if isinstance(value, tuple) else (value,):
+            path = row.path and row.path.path_of(item)
+            if path:
+                files.check_reachable(row.name, item, path)
 
 
 @contextlib.contextmanager

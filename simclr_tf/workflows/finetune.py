@@ -11,12 +11,14 @@ from simclr_tf.runs.preparation import prepare
 from simclr_tf.workflows.evaluate import evaluate_trained
 
 
-def finetune(config: Config) -> dict[str, float]:
+def finetune(config: Config, *, alone: bool = True) -> dict[str, float]:
     """Trains a classifier, and what is not frozen of the network under it, and exports both.
 
     Args:
       config: what was asked. Without `checkpoint` the network is trained from scratch, the
         supervised baseline.
+      alone: whether it is all that was asked, so that the network is handed on: exported, and the
+        next commands are said. Else it is a part of an evaluation.
 
     Returns:
       The last metrics of training, and those of evaluation if asked for.
@@ -36,8 +38,10 @@ def finetune(config: Config) -> dict[str, float]:
         starting.announce(run, model, start, weights)
         trained = training.train(run, model, start)
         metrics = trained.metrics
-        training.export(run, model, start)
+        if alone:
+            training.export(run, model, start)
         if run.config.task.mode == "train_then_eval":
             metrics |= evaluate_trained(run, model, step=training.reached(run, start))
-        announce_end(run, start, trained)
+        if alone:
+            announce_end(run, start, trained)
     return metrics

@@ -74,3 +74,11 @@ def test_numbers_of_classes_do_not_choose(digits, few) -> None:
     other = digits.labels_as(names).few_labels(SPLIT, 4, seed=2)
     assert {(image, 9 - label) for image, label in stream(other, 10)} == set(stream(few, 10))
     assert set(stream(few.labels_as(names), 10)) == set(stream(other, 10))
+
+
+def test_some_images_are_the_first_that_tfds_has_shuffled(digits) -> None:
+    some = digits.some(SPLIT, 270)  # more than are read at a time
+    assert some.num_examples(SPLIT) == 270
+    first = [example["image"].numpy() for example in reading.read_examples(digits, SPLIT).take(270)]
+    assert [example["image"].numpy() for example in reading.read_examples(some, SPLIT)] == first
+    assert digits.some(SPLIT, 300) is digits

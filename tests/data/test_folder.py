@@ -571,3 +571,14 @@ def test_few_labels_are_balanced_and_follow_names(pictures, tmp_path):
     other = dataset.few_labels("all", 6, seed=4)
     assert set(train(other, 6, global_batch_size=2)[:, 0]) != set(shown[:, 0])
     assert dataset.few_labels("all", 9, seed=3).num_examples("all") == 8 + 9  # 8 are b
+
+
+def test_some_pictures_are_spread_over_all(pictures, tmp_path):
+    paths = sorted(path.relative_to(pictures) for path in pictures.rglob("*.*"))
+    rows = [f"{path},{place:03}\n" for place, path in enumerate(paths)]
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(rows))
+    dataset = load(pictures, tmp_path / "labels.csv")
+    every, some = dataset.all_labels("all"), dataset.some("all", 5).all_labels("all")
+    assert sorted(every) == list(range(40))
+    np.testing.assert_array_equal(some, every[[0, 8, 16, 24, 32]])
+    assert dataset.some("all", 40) is dataset

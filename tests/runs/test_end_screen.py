@@ -37,12 +37,12 @@ def ended(capsys, tmp_path) -> Callable[..., tuple[dict[str, str], list[config.C
         *flags: str, splits: tuple[str, ...] = ("train", "test"), start: int = 0, **settings
     ) -> tuple[dict[str, str], list[config.Config]]:
         asked = config.parse(["--train_batch_size=16", *flags])
-        classes = settings.pop("classes", 10)
+        classes, steps = settings.pop("classes", 10), settings.pop("steps", 20)
         run = types.SimpleNamespace(
             config=asked,
             workers=Workers(),
             dataset=Dataset(splits, classes),
-            plan=types.SimpleNamespace(train_steps=20, num_classes=classes),
+            plan=types.SimpleNamespace(train_steps=steps, num_classes=classes),
         )
         announce_end(run, types.SimpleNamespace(step=start), Trained({}, 75.0))
         lines = capsys.readouterr().out.splitlines()
@@ -89,8 +89,8 @@ def test_folders_without_labels_are_measured_by_their_folders(ended) -> None:
     assert [command.data.dataset for command in commands] == ["folder:/my pictures"] * 2
     _, commands = ended(*flags, "--folder_labels=labels.csv")
     assert commands[1].data.folder_labels == "labels.csv"
-    _, commands = ended("--dataset=no_labels", "--model_dir=a", classes=None)
-    assert commands == []
+    _, (probe,) = ended("--dataset=no_labels", "--model_dir=a", classes=None)
+    assert probe.given == {"mode", "model_dir"}, "which takes no labels for health"
 
 
 def test_after_fine_tuning(ended) -> None:
@@ -111,10 +111,30 @@ def test_what_another_start_has_taken_is_not_counted(ended) -> None:
     assert "took" not in words and len(commands) == 2
 
 
+def test_health_is_told_by_all_looks_that_are_judged(ended, tmp_path: Path) -> None:
+    total = 1000
+    figures = {
+        **{"rank_me_h": 20.0, "lidar_h": 40.0, "rank_me_z": 30.0, "lidar_z": 45.0},
+        **{"deviation": 0.9, "alignment": 1.0, "uniformity": -3.0},
+        **{"positive_similarity": 0.5, "hardest_negative_similarity": 0.8, "view_distance": 0.7},
+    }
+    values = {"train/contrast_loss": 7.0, "train/contrast_acc": 0.05}
+    lines = [{"step": 100, **values, "health/deviation": 0.1}, {"step": 150, **values}]
+    for step, deviation in ((400, 0.2), (700, 0.3), (total, 0.9)):
+        look = {f"health/{name}": value for name, value in figures.items()}
+        lines.append({"step": step, **values, **look, "health/deviation": deviation})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    flags = ["--dataset=digits", f"--model_dir={tmp_path}"]
+    words, _ = ended(*flags, steps=total)
+    assert words["health"].startswith("learning rate too high: z was collapsed at 2 of 3 looks, ")
+
+
 def test_the_verdict_is_on_the_whole_run(ended, tmp_path: Path) -> None:
     flags = ["--dataset=digits", f"--model_dir={tmp_path}"]
     values = {"train/contrast_loss": 7.0, "train/contrast_acc": 0.05}
     lines = [{"step": step, **values} for step in range(1, 20)]
+    lines.insert(0, {"step": 1, "eval/knn_top_1": 0.5})  # of --knn_every_epochs: no mean over steps
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert "verdict" not in ended(*flags)[0], "another version has trained the last steps"

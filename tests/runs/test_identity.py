@@ -32,7 +32,8 @@ def test_what_makes_another_run() -> None:
         "keep_checkpoint_max keep_hub_module_max train_summary_steps strategy num_virtual_devices "
         "profile_steps steps_per_loop jit_compile use_tpu tpu_name tpu_zone gcp_project master "
         "export_precision format on_nonfinite allow_partial_checkpoint trust_checkpoint "
-        "plan_hours"
+        "plan_hours protocol seeds knn_k knn_temperature knn_every_epochs linear_augmentation "
+        "transfer_datasets layer output query"
     )
     assert set(may_change.split()) == identity.NOT_IDENTITY
     same = parse(

@@ -6,6 +6,7 @@ import io
 import time
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def fit(model: Model, steps: int, *callbacks: tf.keras.callbacks.Callback) -> di
 
 
 def summaries(
-    model: Model, folder: Path | None, **settings: int
+    model: Model, folder: Path | None, **settings: Any
 ) -> list[tf.keras.callbacks.Callback]:
     images = lambda: tf.zeros([3, 2, 4, 4, 3])
     schedule = WarmUpCosine(1.0, 0, 20)
@@ -141,6 +142,24 @@ def test_summaries_are_means_since_the_last_and_the_last_is_at_hand(tmp_path: Pa
             assert written[name][line["step"]] == pytest.approx(line[name])
     assert [line["step"] for line in lines] == [12, 14, 15]
     assert lines[0].keys() == {"step", *written}
+
+
+def test_health_is_written_where_it_was_looked_at(tmp_path: Path) -> None:
+    asked = []
+
+    def look(step: int, loss: float | None) -> dict[str, float]:
+        asked.append((step, loss))
+        return {"health/deviation": 0.75} if step == 4 else {}
+
+    model = Model()
+    health = types.SimpleNamespace(look=look)
+    fit(model, 5, *summaries(model, tmp_path, start=0, total=5, every=2, health=health))
+    assert asked == [(2, None), (4, None), (5, None)], "this network has no contrastive loss"
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0}).Reload()
+    (event,) = events.Tensors("health/deviation")
+    assert (event.step, float(tf.make_ndarray(event.tensor_proto))) == (4, 0.75)
+    found = [line.get("health/deviation") for line in MetricsFile(str(tmp_path)).read()]
+    assert found == [None, 0.75, None]
 
 
 @pytest.mark.parametrize("at_most", [5, 100_000])
@@ -239,6 +258,8 @@ def test_curves_have_a_panel_for_what_was_measured(count: int) -> None:
     lines[-1]["train/supervised_acc"] = 0.2
     four = curves.draw_curves(lines, title=title, guessing=known)
     assert heights(four) - heights(three) == 220, "one panel more, of 2.2 inches"
+    lines[-1] |= {"health/deviation": 0.9, "health/rank_me_h": 20.0, "health/lidar_h": 30.0}
+    assert heights(curves.draw_curves(lines, title=title, guessing=known)) - heights(four) == 440
     assert not _pylab_helpers.Gcf.figs, "nothing is left with pyplot"
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from simclr_tf import pictures, terminal, workflows
 from simclr_tf.training import guessing, progress
+from simclr_tf.training.diagnosis import Diagnosis
 from simclr_tf.training.progress import Progress
 from simclr_tf.training.tally import Tally
 
@@ -114,6 +115,16 @@ def test_several_steps_a_call_and_a_run_that_goes_on(monkeypatch, printed) -> No
     (line,) = printed()
     assert "step 70/100" in line and "NT-Xent 4.000" in line
     assert line.endswith("16 views/s, 1 min left")
+
+
+def test_a_word_on_health_once_there_is_one(monkeypatch, printed) -> None:
+    health = types.SimpleNamespace(diagnosis=None)
+    run = Run(monkeypatch, health=health)
+    run.step(1.0, 5.0, 0.5, None)
+    assert "(chance 6.2%), the first step" in printed()[0]
+    health.diagnosis = Diagnosis("collapsed", "a reason")
+    run.step(1.0, 5.0, 0.5, None)
+    assert "(chance 6.2%), collapsed, 32 views/s" in printed()[0]
 
 
 def test_steps_that_are_left_out_change_no_figure(monkeypatch, printed) -> None:

@@ -64,6 +64,13 @@ def test_evaluation_equals_one_device_also_of_an_uneven_batch(report) -> None:
         assert report[name]["again"] == report[name]["measured"]
 
 
+def test_health_is_measured_as_on_one_device(report) -> None:
+    """Outside of steps, with the statistics that all replicas share."""
+    one, two = report["one"]["health"], report["two"]["health"]
+    assert len(one) == 9
+    assert two == pytest.approx(one, rel=1e-3)
+
+
 def test_a_step_that_one_replica_breaks_is_left_out_on_both(report) -> None:
     whole, broken = report["skipping"]["whole"], report["skipping"]["broken"]
     assert (whole["left_out"], broken["left_out"], broken["in_a_row"]) == (0, 1, 0)

@@ -16,10 +16,12 @@ simclr_tf.compat.import_tensorflow()
 import tensorflow as tf
 
 from simclr_tf import LARS, ProjectionHead, SimCLR, SimCLRViews, SupervisedHead
+from simclr_tf.evaluation import encode_views, measure_health
 
 rng = np.random.default_rng(0)
 # Batches of 6 images and one of 5, which the replicas share as 3 and 3, and 3 and 2.
 IMAGES = rng.integers(0, 256, (17, 16, 16, 3), np.uint8)
+PICTURES = IMAGES[:16].reshape(8, 2, 16, 16, 3)  # as two views of eight
 LABELS = rng.integers(0, 4, 17)
 LABELS[[0, 1, 8, 15, 16]] = -1  # without a label: 2 of one replica's 3, 1, and all of the last 2
 
@@ -69,6 +71,7 @@ def run(
         "history": history,
         "measured": model.evaluate(dataset, verbose=0, return_dict=True),
         "again": model.evaluate(dataset, verbose=0, return_dict=True),
+        "health": measure_health(*encode_views(model, PICTURES, at_once=7)),
         "excluded": model.optimizer.get_config()["exclude_from_weight_decay"],
         "moved": float(np.abs(model.encoder.get_weights()[0] - start).max()),
         "weights": [w.tolist() for part in model.parts.values() for w in part.get_weights()],
