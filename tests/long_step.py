@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,8 +28,8 @@ def main() -> int:
             time.sleep(SECONDS)
         return step
 
-    def slow(self: SimCLR, projections: tf.Tensor) -> NTXentOutput:
-        found = contrast(self, projections)
+    def slow(self: SimCLR, *arguments: Any) -> NTXentOutput:
+        found = contrast(self, *arguments)
         waited = tf.numpy_function(wait, [self.optimizer.iterations], tf.int64)
         with tf.control_dependencies([waited]):
             return found._replace(loss=tf.identity(found.loss))

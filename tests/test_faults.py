@@ -10,6 +10,7 @@ import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,8 +167,8 @@ def breaks_at(monkeypatch) -> Callable[..., None]:
     """Makes the loss of some steps infinite."""
 
     def call(*steps: int) -> None:
-        def broken(self: simclr.SimCLR, projections: tf.Tensor) -> NTXentOutput:
-            found = contrast(self, projections)
+        def broken(self: simclr.SimCLR, *arguments: Any) -> NTXentOutput:
+            found = contrast(self, *arguments)
             now = tf.cast(self.optimizer.iterations, tf.int32) + 1
             factor = tf.where(tf.reduce_any(now == tf.constant(steps)), np.inf, 1.0)
             return found._replace(loss=found.loss * factor)
