@@ -16,6 +16,8 @@ CALLS |= {"func_load", "eval", "exec", "np.load", "np.loadtxt", "tf.saved_model.
 CALLS |= {"tf.compat.v1.saved_model.load", "tf.load_op_library", "hub.load"}
 # They load what they have written themselves, a line above or in the same command.
 OWN = {"workflows/export.py": {"tf.saved_model.load"}}
+# Arrays alone, with allow_pickle=False.
+OWN |= {"embedding/parts.py": {"np.load", "allow_pickle"}}
 
 
 def uses(source: str) -> Iterator[str]:

@@ -112,7 +112,7 @@ def test_the_chief_alone_leaves_files(pretrained: Path) -> None:
     assert names == {
         *("checkpoint", "config.json", "flags.json", "plan.json", "simclr.json", "saved_model"),
         *("serving", "train", "eval", "result.json", "result_20.json"),
-        *("metrics.jsonl", "curves.png"),
+        *("metrics.jsonl", "curves.png", "environment.json"),
     }
     assert len(list((pretrained / "train").iterdir())) == 1
 

@@ -29,7 +29,7 @@ def dcl(hidden: tf.Tensor, *, temperature: float, hidden_norm: bool = True) -> N
         hidden_norm=hidden_norm,
         without_partner=True,
     )
-    positive = tf.reduce_sum(tf.reduce_prod(compared.views, axis=0), axis=1) / temperature
+    positive = tf.reduce_sum(compared.views[0] * compared.views[1], axis=1) / temperature
     negatives = compared.figures.log_sum_exp
     # A batch of one image has no negatives: nothing to push away from.
     negatives = tf.where(tf.math.is_finite(negatives), negatives, tf.zeros_like(negatives))

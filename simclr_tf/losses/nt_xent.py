@@ -96,6 +96,6 @@ def _per_pair(
 ) -> NTXentOutput:
     """Returns each local pair's loss, hit and entropy, float32 [local pairs]."""
     compared = compare(first, second, temperature=temperature, hidden_norm=hidden_norm)
-    positive = tf.reduce_sum(tf.reduce_prod(compared.views, axis=0), axis=1) / temperature
+    positive = tf.reduce_sum(compared.views[0] * compared.views[1], axis=1) / temperature
     log_sum_exp = tf.reduce_sum(compared.figures.log_sum_exp, axis=0)
     return compared.of_pairs(log_sum_exp - 2.0 * positive)
