@@ -125,6 +125,15 @@ def test_interrupted_it_goes_on(trained: Path, run_here, tmp_path, monkeypatch, 
     assert "goes on after 1,280 images" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load(path), np.load(whole))
     assert not (tmp_path / "features.npy.parts").exists()
+    # In other batches parts would end elsewhere: it begins anew.
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(*EMBED, f"--model_dir={trained}", f"--output={path}")
+    other = ("--mode=embed", "--eval_batch_size=100", f"--model_dir={trained}")
+    assert run_here(*other, f"--output={path}") == 0
+    assert "goes on after" not in capsys.readouterr().out
+    np.testing.assert_allclose(np.load(path), np.load(whole), rtol=1e-5, atol=1e-6)
 
 
 def test_a_folder_has_names_labels_and_a_projector(

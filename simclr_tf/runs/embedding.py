@@ -168,6 +168,7 @@ def open_embedder(config: Config) -> Embedder:
         "split": split,
         "images": dataset.num_examples(split),
         "image_size": config.data.image_size,
+        "eval_batch_size": config.evaluation.eval_batch_size,  # decides where parts end
         "pixel_rule": dataset.pixel_rule.to_json(),
         "layer": layer,
         "step": step_of(weights),
