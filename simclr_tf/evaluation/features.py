@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,67 @@ from simclr_tf import data, terminal
 from simclr_tf.data.preprocessing import CROP_PROPORTION
 from simclr_tf.data.train_pipeline import Transform
 from simclr_tf.errors import SettingError
+
+
+def encode_split(
+    encode: Callable[[tf.Tensor], Any],
+    dataset: data.ImageDataset,
+    *,
+    split: str,
+    batch_size: int,
+    image_size: int,
+    crop_proportion: float = CROP_PROPORTION,
+    start_step: int = 0,
+) -> Iterator[tuple[np.ndarray, Any, np.ndarray]]:
+    """Encodes a split in its order, a batch at a time, and shows how far it is.
+
+    Args:
+      encode: images float32 [batch, h, w, 3] in [0, 1] -> a tensor [batch, ...], or a structure.
+      dataset: the data set.
+      split: in TFDS's syntax.
+      batch_size: images per step.
+      image_size: see `simclr_tf.data.preprocess_for_eval`.
+      crop_proportion: see there.
+      start_step: batches that are left out at the beginning.
+
+    Yields:
+      Of the images of a batch that can be read: places in the split, int64 [n]; what `encode` makes
+      of them, arrays; and labels, int64 [n].
+    """
+    input_fn = data.eval_input_fn(
+        dataset,
+        split=split,
+        global_batch_size=batch_size,
+        image_size=image_size,
+        start_step=start_step,
+        crop_proportion=crop_proportion,
+    )
+    run = tf.function(encode, autograph=False)  # nothing to convert
+    bar = tqdm.tqdm(
+        input_fn(tf.distribute.InputContext()),
+        initial=start_step,
+        total=data.eval_steps(dataset.num_examples(split), batch_size),
+        unit="batch",
+        desc=f"features of {split}",
+        leave=False,
+        disable=not terminal.is_watched(),
+    )
+    for step, batch in enumerate(bar, start_step):
+        real = batch["weight"].numpy() > 0
+        made = tf.nest.map_structure(
+            lambda part, kept=real: part.numpy()[kept], run(batch["image"])
+        )
+        yield step * batch_size + np.flatnonzero(real), made, batch["label"].numpy()[real]
+
+
+def nothing_read(dataset: data.ImageDataset, split: str) -> SettingError:
+    """Returns the error to raise where not one image of a split can be read."""
+    return SettingError(
+        "dataset",
+        dataset.name,
+        f": no file of {split} can be read",
+        "give another split or data set",
+    )
 
 
 def extract_features(
@@ -36,37 +98,19 @@ def extract_features(
     Raises:
       SettingError: not one image of the split can be read.
     """
-    input_fn = data.eval_input_fn(
+    features, labels = [], []
+    for _, made, own in encode_split(
+        _features_of(encoder),
         dataset,
         split=split,
-        global_batch_size=batch_size,
+        batch_size=batch_size,
         image_size=image_size,
         crop_proportion=crop_proportion,
-    )
-    embed = tf.function(  # nothing to convert
-        lambda images: tf.cast(encoder(images, training=False), tf.float32), autograph=False
-    )
-    features, labels = [], []
-    steps = data.eval_steps(dataset.num_examples(split), batch_size)
-    batches = input_fn(tf.distribute.InputContext())
-    bar = tqdm.tqdm(
-        batches,
-        total=steps,
-        desc=f"features of {split}",
-        leave=False,
-        disable=not terminal.is_watched(),
-    )
-    for batch in bar:
-        real = batch["weight"].numpy() > 0
-        features.append(embed(batch["image"]).numpy()[real])
-        labels.append(batch["label"].numpy()[real])
+    ):
+        features.append(made)
+        labels.append(own)
     if not any(map(len, labels)):
-        raise SettingError(
-            "dataset",
-            dataset.name,
-            f": no file of {split} can be read",
-            "give another split or data set",
-        )
+        raise nothing_read(dataset, split)
     return np.concatenate(features), np.concatenate(labels)
 
 
@@ -99,9 +143,7 @@ def augmented_features(
         cache=False,
         seed=seed,
     )
-    embed = tf.function(  # nothing to convert
-        lambda images: tf.cast(encoder(images, training=False), tf.float32), autograph=False
-    )
+    embed = tf.function(_features_of(encoder), autograph=False)  # nothing to convert
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for encoded in input_fn(tf.distribute.InputContext()):
@@ -112,3 +154,7 @@ def augmented_features(
             h, y = np.concatenate(features), np.concatenate(labels)
             yield h[:batch], y[:batch]
             features, labels = [h[batch:]], [y[batch:]]
+
+
+def _features_of(encoder: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda images: tf.cast(encoder(images, training=False), tf.float32)

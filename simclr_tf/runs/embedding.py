@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
-from simclr_tf import data, terminal
+from simclr_tf import data
 from simclr_tf.checkpoints import Description, fingerprint, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.embedding import Part, Parts
 from simclr_tf.embedding.projector import SIDE
 from simclr_tf.errors import SettingError
+from simclr_tf.evaluation.features import encode_split, nothing_read
 from simclr_tf.models import encoders
 from simclr_tf.runs.frozen import adopt_measured, check_finite
 from simclr_tf.runs.initial_weights import open_weights, step_of
 from simclr_tf.runs.pixels import begin_with
-from simclr_tf.runs.preparation import open_dataset, open_devices
+from simclr_tf.runs.preparation import open_dataset, open_one_device
 from simclr_tf.training.build import build_plain
 from simclr_tf.training.network import Network
 
@@ -73,18 +73,17 @@ class Embedder:
             print(
                 f"goes on after {min(done * batch, self.dataset.num_examples(self.split)):,} images"
             )
-        bar = tqdm.tqdm(
-            self._batches(done),
-            initial=done,
-            total=steps,
-            unit="batch",
-            desc=f"features of {self.split}",
-            leave=False,
-            disable=not terminal.is_watched(),
+        batches = encode_split(
+            _with_small(self.encode),
+            self.dataset,
+            split=self.split,
+            batch_size=batch,
+            image_size=self.config.data.image_size,
+            start_step=done,
         )
         held: list[Part] = []
-        for step, part in enumerate(bar, done + 1):
-            held.append(part._replace(small=part.small[part.places % every == 0]))
+        for step, (places, (features, small), labels) in enumerate(batches, done + 1):
+            held.append(Part(places, features, labels, small[places % every == 0]))
             if len(held) == at_once or step == steps:
                 whole = Part(*map(np.concatenate, zip(*held)))
                 check_finite(whole.features, self.config, self.split)
@@ -92,35 +91,8 @@ class Embedder:
                 held = []
         shapes = [part.features.shape for part in parts]
         if not any(rows for rows, _ in shapes):
-            raise SettingError(
-                "dataset", self.dataset.name, f": no file of {self.split} can be read"
-            )
+            raise nothing_read(self.dataset, self.split)
         return sum(rows for rows, _ in shapes), shapes[0][1]
-
-    def _batches(self, start: int) -> Iterator[Part]:
-        """Yields the features of batch after batch, from one on; of each image a small picture."""
-        asked = self.config
-        input_fn = data.eval_input_fn(
-            self.dataset,
-            split=self.split,
-            global_batch_size=asked.evaluation.eval_batch_size,
-            image_size=asked.data.image_size,
-            start_step=start,
-        )
-
-        @tf.function(autograph=False)  # nothing to convert
-        def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            small = tf.image.resize(images, [SIDE, SIDE], antialias=True)
-            small = tf.cast(tf.round(255 * tf.clip_by_value(small, 0, 1)), tf.uint8)
-            return self.encode(images), small
-
-        first = start * asked.evaluation.eval_batch_size
-        for batch in input_fn(tf.distribute.InputContext()):
-            real = batch["weight"].numpy() > 0
-            features, small = (part.numpy()[real] for part in run(batch["image"]))
-            places = first + np.flatnonzero(real)
-            yield Part(places, features, batch["label"].numpy()[real], small)
-            first += len(real)
 
 
 def open_embedder(config: Config) -> Embedder:
@@ -146,10 +118,7 @@ def open_embedder(config: Config) -> Embedder:
     reads = config.replace(train_split=split)
     dataset, notes = begin_with(reads, dataset, network.pixel_rule)
     print(*dataset.remarks, *notes, sep="\n", end="\n" if notes or dataset.remarks else "")
-    hardware = config.hardware
-    if not hardware.on_tpu:  # nothing is trained that devices could share
-        hardware = dataclasses.replace(hardware, strategy="one_device")
-    open_devices(hardware, seed=config.task.seed, alone=True)
+    open_one_device(config)
     classes = network.num_classes if layer == "logits" else None
     model = build_plain(
         network.architecture, classes, projection_selector=network.projection_selector
@@ -202,3 +171,13 @@ def _encoding(model: Network, layer: int | str) -> Encode:
         return tf.cast(hidden[-1 if layer == "z" else layer], tf.float32)
 
     return encode
+
+
+def _with_small(encode: Encode) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns what makes features, and beside them a projector's uint8 pictures of the images."""
+
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        small = tf.image.resize(images, [SIDE, SIDE], antialias=True)
+        return encode(images), tf.cast(tf.round(255 * tf.clip_by_value(small, 0, 1)), tf.uint8)
+
+    return run

@@ -27,7 +27,7 @@ from simclr_tf.runs.identity import adopt_probed_run
 from simclr_tf.runs.initial_weights import open_weights
 from simclr_tf.runs.labels import labeled_only, name_classes
 from simclr_tf.runs.pixels import begin_with
-from simclr_tf.runs.preparation import open_dataset, open_devices, open_evaluated
+from simclr_tf.runs.preparation import open_dataset, open_evaluated, open_one_device
 from simclr_tf.training.build import build_plain
 from simclr_tf.training.network import Network
 
@@ -121,10 +121,7 @@ def open_frozen(config: Config, *, needs_labels: bool = True) -> FrozenEncoder:
     print(*notes, sep="\n")
     if config.task.model_dir:
         check_writable(config.task.model_dir)
-    hardware = config.hardware
-    if not hardware.on_tpu:  # nothing is trained that devices could share
-        hardware = dataclasses.replace(hardware, strategy="one_device")
-    open_devices(hardware, seed=config.task.seed, alone=True)
+    open_one_device(config)
     network = build_plain(config.architecture)
     parts, has_head = network.parts, holds_head(weights)
     if not has_head:

@@ -152,6 +152,14 @@ def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.di
     return strategy
 
 
+def open_one_device(config: Config) -> None:
+    """Opens one device of this machine, or its TPU, to measure what is not trained."""
+    hardware = config.hardware
+    if not hardware.on_tpu:  # nothing is trained that devices could share
+        hardware = dataclasses.replace(hardware, strategy="one_device")
+    open_devices(hardware, seed=config.task.seed, alone=True)
+
+
 def open_dataset(config: Config, *, run: str = "") -> data.ImageDataset:
     """Opens `dataset`.
 
