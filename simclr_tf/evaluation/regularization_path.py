@@ -96,7 +96,10 @@ def fit_with_chosen_strength(
         everything = train
     else:
         parts = train, validation
-        everything = tuple(np.concatenate(pair) for pair in zip(train, validation))
+        everything = (
+            np.concatenate([features, validation[0]]),
+            np.concatenate([labels, validation[1]]),
+        )
     unit = float(_variance(features).mean())
     with _few_threads(features.size * classes):
         strength, start = _choose(*parts, classes=classes, metric=metric, unit=unit, tick=tick)
@@ -180,7 +183,8 @@ class _Problem:
             self.columns = np.arange(labels.shape[1])
             self._wanted = labels.astype(np.float32)
         else:
-            self.columns, self._wanted = np.unique(labels, return_inverse=True)
+            self.columns = np.unique(labels)
+            self._wanted = np.searchsorted(self.columns, labels)
         self.shape = (features.shape[1] + 1, len(self.columns))
 
     def adopt(self, start: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
