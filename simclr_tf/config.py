@@ -58,6 +58,7 @@ class Data:
 class Augmentation:
     """How views are made, and where."""
 
+    min_crop_area: float
     color_jitter_strength: float
     use_blur: bool
     augment_on: str

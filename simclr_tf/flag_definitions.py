@@ -274,6 +274,12 @@ GROUPS = (
         "Augmentation",
         (
             Flag(
+                "min_crop_area",
+                0.08,
+                "The smallest share of an image that a view shows in pretraining.",
+                bounds.MIN_CROP_AREA,
+            ),
+            Flag(
                 "color_jitter_strength",
                 1.0,
                 "The strength of color jittering; 0 turns it off.",

@@ -65,6 +65,7 @@ def contrastive_views(config: Config) -> SimCLRViews:
     """Returns what makes the two views of pre-training."""
     return SimCLRViews(
         config.data.image_size,
+        min_crop_area=config.augmentation.min_crop_area,
         color_jitter_strength=config.augmentation.color_jitter_strength,
         use_blur=config.augmentation.use_blur,
     )
