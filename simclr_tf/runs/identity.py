@@ -32,7 +32,10 @@ _HEALTH = (
 # What says nothing of another data set than the run's.
 _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
 # What makes a run's identity, and earlier versions did not write down because it was always so.
-_ALWAYS_WAS = {"labels_per_class": 0, "micro_batch_size": 0, "loss": "nt_xent"}
+_ALWAYS_WAS = {
+    **{"labels_per_class": 0, "micro_batch_size": 0, "loss": "nt_xent"},
+    **{"teacher": None, "distill_temperature": 1.0, "distill_weight": 1.0},
+}
 GIVEN = "flags.json"
 _LENGTH = ("train_epochs", "train_steps")
 
