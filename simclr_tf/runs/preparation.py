@@ -280,7 +280,7 @@ def _open_taught(
     dataset = learned_from(config, taught)
     notes = [*opened.remarks, *told, *notes]
     if config.distillation.reads_labels:
-        notes += [*check_few(config, dataset), name_classes(dataset, asked.train_split)]
+        notes.append(name_classes(dataset, asked.train_split))
     evaluated = None
     if config.task.mode == "train_then_eval":
         student = describe_network(config, teacher.num_classes, taught)
