@@ -172,8 +172,8 @@ GROUPS = (
             Flag(
                 "trust_checkpoint",
                 False,
-                "Whether --checkpoint may be a SavedModel with operations that could use files, "
-                "network or Python once it is loaded.",
+                "Whether --checkpoint or --teacher may be a SavedModel with operations that could "
+                "use files, network or Python once it is loaded.",
                 identity=False,
             ),
             Flag(

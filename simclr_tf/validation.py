@@ -76,12 +76,11 @@ def _check_task(config: Config) -> None:
             "is for fine-tuning and cannot be used while pre-training",
             "add `train_mode=finetune` or `mode=probe`, or remove it",
         )
-    trusted = task.checkpoint or config.distillation.teacher
-    for name, used in (
-        ("allow_partial_checkpoint", task.checkpoint),
-        ("trust_checkpoint", trusted),
+    for name, paths_of_weights in (
+        ("allow_partial_checkpoint", [task.checkpoint]),
+        ("trust_checkpoint", [task.checkpoint, config.distillation.teacher]),
     ):
-        if getattr(task, name) and not used:
+        if getattr(task, name) and not any(paths_of_weights):
             raise SettingError(name, None, "does nothing without `checkpoint`", "add it")
     if config.optimization.micro_batch_size and not task.pretraining and task.mode in _TRAINING:
         raise SettingError(

@@ -65,10 +65,11 @@ def _resize(images: tf.Tensor, size: int) -> tf.Tensor:
 
     Without antialiasing, a smaller size would keep a few pixels and drop the others.
     """
-    shape, begin = tf.shape(images), tf.zeros([1], tf.int32)
+    begin = tf.zeros([1], tf.int32)
+    lengths = (images.shape[axis] or tf.shape(images)[axis] for axis in (1, 2))
     rows, columns = (
-        resampling_weights(begin, length[tf.newaxis], length, size, antialias=True)[0]
-        for length in (shape[1], shape[2])
+        resampling_weights(begin, tf.reshape(length, [1]), length, size, antialias=True)[0]
+        for length in lengths
     )
     resized = tf.einsum("ah,nhwc,bw->nabc", rows, images, columns)
     return tf.clip_by_value(resized, 0.0, 1.0)  # bicubic interpolation overshoots at edges
