@@ -165,6 +165,7 @@ BAD_FLAGS = {
     "--train_mode=finetune --distill_weight=1": "does nothing without --train_mode=distill",
     "--train_mode=distill --teacher=x --model_dir=./x/": "is --model_dir, where the student goes",
     "--train_mode=distill --teacher=x --labels_per_class=5": "give a --distill_weight below 1",
+    "--train_mode=distill --teacher=x --micro_batch_size=8": "is for pre-training, whose loss",
     "--train_mode=distill --teacher=x --distill_weight=0": "must be above 0 and at most 1",
     "--train_mode=distill --teacher=x --distill_temperature=0": "must be above 0",
     "--train_mode=distill --teacher=x --allow_partial_checkpoint": "nothing without --checkpoint",

@@ -16,6 +16,7 @@ from simclr_tf.checkpoints import find_weights, stored_fingerprint
 from simclr_tf.checkpoints.numbered import prefix_of
 from simclr_tf.config import parse
 from simclr_tf.errors import RunFailed
+from simclr_tf.models.precision import under_policy
 from simclr_tf.runs.networks import build_teacher
 from simclr_tf.runs.preparation import prepare
 from simclr_tf.runs.teacher import Frozen, open_teacher
@@ -101,13 +102,19 @@ def test_what_a_student_stores(teacher: Path, student: Path, capsys) -> None:
     assert model.signatures["classify"].structured_outputs.keys() >= {"logits"}
 
 
-def test_the_teachers_files_stay(teacher: Path, student: Path) -> None:
+def test_a_teacher_is_what_its_file_holds_whatever_its_student_computes_in(teacher: Path) -> None:
     weights = find_weights(str(teacher))
+    images = np.random.default_rng(0).random((2, 12, 12, 3), np.float32)
     built = build_teacher(weights)
-    assert built.fingerprints(tf.distribute.get_strategy()) == {stored_fingerprint(weights)}
-    assert built.image_size == 12
-    logits = built(tf.zeros([2, 12, 12, 3]))
-    assert logits.shape == (2, 10)
+    with under_policy("mixed_bfloat16"):
+        beside = build_teacher(weights)
+    assert beside.fingerprints(tf.distribute.get_strategy()) == {stored_fingerprint(weights)}
+    assert beside.image_size == 12
+    model = tf.saved_model.load(str(teacher / "saved_model/300"))
+    expected = model.signatures["classify"](images=tf.constant(images))["logits"]
+    assert expected.shape == (2, 10)
+    np.testing.assert_array_equal(beside(images), built(images))
+    np.testing.assert_allclose(built(images), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_saved_model_teaches_the_same(teacher: Path, student: Path, run, tmp_path) -> None:
