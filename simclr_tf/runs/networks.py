@@ -21,7 +21,7 @@ from simclr_tf.training.teacher import Teacher
 
 
 def build_network(
-    config: Config, num_classes: int | None, teacher: StoredWeights | None
+    config: Config, num_classes: int | None, teacher: StoredWeights | None = None
 ) -> SimCLR | Classifier:
     """Returns what `train_mode` trains, a student of `teacher` if there is one."""
     if config.task.pretraining:
