@@ -278,20 +278,14 @@ def test_a_student_learns_from_all_images_and_few_labels(open_: Open) -> None:
     config = parse([*flags, "--train_mode=distill"])
     names = ("dog", "bird", "cat")
     taught, _ = choose_taught(config, open_(), describe(names))
-    hidden, few = (
-        learned_from(config, taught),
-        learned_from(config.replace(train_mode="finetune"), taught),
-    )
+    few = learned_from(config.replace(train_mode="finetune"), taught)
+    hidden = learned_from(config, taught)
     assert hidden.num_examples("all") == 60
-    found = hidden.all_labels("all")
+    found, paths = hidden.all_labels("all"), hidden.image_names("all")
     assert np.bincount(found[found >= 0]).tolist() == [2, 2, 2]
-    known = [name for name, label in zip(hidden.image_names("all"), found) if label >= 0]
-    assert known == few.image_names("all")
-    assert {
-        name.split("/")[0]: names[label]
-        for name, label in zip(hidden.image_names("all"), found)
-        if label >= 0
-    } == {name: name for name in names}
+    known = {path: names[label] for path, label in zip(paths, found) if label >= 0}
+    assert list(known) == few.image_names("all")
+    assert all(path.startswith(f"{name}/") for path, name in known.items())
     unlabeled, notes = choose_taught(config.replace(distill_weight=1.0), open_(), describe(names))
     assert unlabeled.class_names == list(names)
     assert set(unlabeled.all_labels("all")) == {-1}
