@@ -57,6 +57,8 @@ def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
             temperature=config.loss.temperature if bounded else None,
             loss_name=config.loss.title,
         )
+    elif config.task.distilling:
+        found, figures = verdict.of_student(lines, guessing, total=total, batch=batch)
     else:
         found, figures = verdict.of_classifier(lines, guessing, total=total, batch=batch)
     yield from (("verdict", found), ("", f"over the last tenth: {figures}"))

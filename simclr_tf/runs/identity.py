@@ -35,6 +35,7 @@ _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "
 _ALWAYS_WAS = {
     **{"labels_per_class": 0, "micro_batch_size": 0, "loss": "nt_xent"},
     "min_crop_area": 0.08,
+    **{"teacher": None, "distill_temperature": 1.0, "distill_weight": 1.0},
 }
 GIVEN = "flags.json"
 _LENGTH = ("train_epochs", "train_steps")

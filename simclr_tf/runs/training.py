@@ -235,5 +235,12 @@ def reached(run: PreparedRun, start: Start) -> int:
 
 def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
     """Returns what a network that knows nothing would measure, by the names of its metrics."""
-    contrast = guessing.of_pretraining(config.optimization.train_batch_size, config.loss.loss)
-    return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}
+    classes = guessing.of_classes(num_classes)
+    if config.task.pretraining:
+        batch = config.optimization.train_batch_size
+        return {**guessing.of_pretraining(batch, config.loss.loss), **classes}
+    asked = config.distillation
+    if config.task.distilling and num_classes is not None:
+        taught = guessing.of_distillation(num_classes, asked.distill_temperature)
+        return {**taught, **(classes if asked.reads_labels else {})}
+    return classes
