@@ -23,11 +23,11 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
     The mean is taken away before squares are summed: `E[x^2] - E[x]^2` is noise, or negative, where
     means are large beside deviations. Replicas merge their own means and variances likewise.
 
-    Where one replica holds the whole batch, 4-D inputs are normalized by TensorFlow's fused kernel
-    (1.2 to 3 times faster than the separate operations, most in bfloat16), unless XLA compiles the
-    step. That kernel reports the unbiased variance, `n / (n - 1)` times the one that replicas agree
-    upon, and Keras would store it as such. It is converted back here, so that moving statistics do
-    not depend on the number of devices.
+    In inference, and where one replica holds the whole batch, 4-D inputs are normalized by
+    TensorFlow's fused kernel: in training 1.2 to 3 times faster than the separate operations, most
+    in bfloat16, and not where XLA compiles the step. That kernel reports the unbiased variance,
+    `n / (n - 1)` times the one that replicas agree upon, and Keras would store it as such. It is
+    converted back here, so that moving statistics do not depend on the number of devices.
 
     Variables and statistics are float32 under mixed precision too. A layer whose `trainable` is
     False uses its moving statistics and leaves them alone, also with `training=True`.
@@ -76,7 +76,7 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         """
         training = self._get_training_value(training)  # False if frozen; None is Keras's default
         if not tf.is_tensor(training) and not training:
-            outputs = super().call(inputs, training=False)
+            outputs = self._normalize_by_moving(inputs)
         elif moments is not None:
             outputs = self._normalize(inputs, training, moments)
         elif not tf.is_tensor(training) and _may_fuse(inputs):
@@ -115,6 +115,20 @@ class BatchNormRelu(tf.keras.layers.BatchNormalization):
         # Not tf.nn.batch_normalization, which takes the mean away after it has multiplied.
         outputs = centered * (self.gamma * tf.math.rsqrt(variance + self.epsilon))
         return tf.cast(outputs + self.beta if self.center else outputs, inputs.dtype)
+
+    def _normalize_by_moving(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalizes with the moving statistics."""
+        if not _has_kernel(inputs):
+            return super().call(inputs, training=False)
+        return tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma,
+            offset=self.beta if self.center else tf.zeros_like(self.gamma),
+            mean=self.moving_mean,
+            variance=self.moving_variance,
+            epsilon=self.epsilon,
+            is_training=False,
+        ).y
 
     def _normalize_fused(self, inputs: tf.Tensor) -> tf.Tensor:
         """Does what `_normalize` does in training.
@@ -258,7 +272,14 @@ def _widened(inputs: tf.Tensor) -> tf.Tensor:
 
 def _may_fuse(inputs: tf.Tensor) -> bool:
     """Returns whether the fused kernel takes these inputs, sees the whole batch, and is exact."""
-    fusible = inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
     alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
     # XLA has no such kernel: it puts the difference of two sums in its place.
-    return fusible and alone and not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return (
+        _has_kernel(inputs)
+        and alone
+        and not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    )
+
+
+def _has_kernel(inputs: tf.Tensor) -> bool:
+    return inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)

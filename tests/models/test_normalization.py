@@ -116,6 +116,38 @@ def test_inference_uses_moving_statistics(shape):
     np.testing.assert_array_equal(layer.moving_variance, np.full(4, 4.0))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("jit", [False, True])
+def test_inference_by_the_kernel_and_through_it(dtype, center, jit):
+    """Values and gradients, as of a frozen layer; one operation where there is a kernel for it."""
+    layer = BatchNormRelu(center=center, relu=False, dtype=tf.keras.mixed_precision.Policy(dtype))
+    layer.build([None, 3, 3, 4])
+    rng = np.random.default_rng(1)
+    for variable, low in ((layer.gamma, -1), (layer.moving_mean, -1), (layer.moving_variance, 0.5)):
+        variable.assign(rng.uniform(low, 2, 4))
+    given = tf.cast(INPUTS, layer.compute_dtype)
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def infer(images: tf.Tensor):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images, training=False)
+            loss = weigh(outputs)
+        return outputs, tape.gradient(loss, images)
+
+    outputs, gradient = infer(given)
+    scale = layer.gamma / np.sqrt(layer.moving_variance + 1e-5)
+    values = np.asarray(tf.cast(given, tf.float64))
+    expected = (values - np.asarray(layer.moving_mean, np.float64)) * scale
+    slopes = np.sin(np.arange(values.size)).reshape(values.shape) * scale
+    close = {"rtol": 2**-7, "atol": 2**-7} if "bfloat16" in dtype else {"rtol": 1e-6, "atol": 2e-6}
+    np.testing.assert_allclose(tf.cast(outputs, tf.float64), expected, **close)
+    np.testing.assert_allclose(tf.cast(gradient, tf.float64), slopes, **close)
+    kinds = {op.type for op in infer.get_concrete_function(given).graph.get_operations()}
+    assert ("FusedBatchNormV3" in kinds) == (dtype != "float64")
+
+
 def test_training_may_be_a_tensor():
     by_tensor, by_value = BatchNormRelu(), BatchNormRelu()
     np.testing.assert_allclose(
