@@ -110,6 +110,19 @@ def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> tuple[Config,
     return _find_labels(_take_stored(config, stored, names - config.given), stored), same
 
 
+def as_stored(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns the configuration of the run that `model_dir` holds, and nothing of what was asked.
+
+    Args:
+      config: whose `model_dir` it is; the run may have moved.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    return _take_stored(config, stored, config.flat().keys() - {"model_dir", "output"})
+
+
 def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:
     given = "dataset" in config.given
     return moved.find_labels(config, config.data.dataset if given else stored.get("dataset", ""))
