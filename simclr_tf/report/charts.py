@@ -11,7 +11,7 @@ from typing import Any
 _WIDTH, _HEIGHT = 340, 190
 _TOP, _BOTTOM, _RIGHT = 10, 26, 12
 _LETTER = 6.2  # pixels of a digit of the axes
-_MARKED = 60  # points at most, each with a mark
+_MARKED = 30  # points at most, each with a mark
 _SHAPES = ("circle", "square", "triangle", "diamond")
 
 
@@ -185,7 +185,7 @@ class _Axes:
 
 
 def ticks(low: float, high: float, *, inside: bool = False) -> list[float]:
-    """Returns three to seven round numbers, at equal distances.
+    """Returns three to eight round numbers, at equal distances.
 
     Args:
       low: smallest value that is shown.
@@ -194,7 +194,7 @@ def ticks(low: float, high: float, *, inside: bool = False) -> list[float]:
     """
     if not low < high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-    rough = (high - low) / 4
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
     first, last = low / step, high / step

@@ -15,6 +15,7 @@ SIDES = (8, 16, 24, 32, 48, 64, 96)
 
 _PIXELS = 6_000_000  # of a sheet: 5,000 pictures of 32 pixels fit
 _LOSSLESS = 400_000  # bytes of a PNG file up to which it is taken
+_TRIED = 3_000_000  # numbers up to which it is tried: seconds for more, and in vain
 _MOST = 3_000_000  # bytes of a JPEG file
 _QUALITIES = (85, 75, 60, 45, 30)
 _COARSE = 48  # pictures below are shown as squares of their pixels
@@ -80,12 +81,18 @@ class Sheet:
 
 def _encode(pixels: np.ndarray) -> str:
     """Returns a PNG file if that is small, else a JPEG file, as a data URI."""
-    kind, content = "png", _save(pixels, "PNG", optimize=True)
+    if pixels.size <= _TRIED:
+        content = _save(pixels, "PNG", optimize=True)
+        if len(content) <= _LOSSLESS:
+            return _data_uri("png", content)
     for quality in _QUALITIES:
-        if len(content) <= (_LOSSLESS if kind == "png" else _MOST):
+        content = _save(pixels, "JPEG", quality=quality, subsampling=0)
+        if len(content) <= _MOST:
             break
-        kind = "jpeg"
-        content = _save(pixels, "JPEG", quality=quality, subsampling=0, optimize=True)
+    return _data_uri("jpeg", content)
+
+
+def _data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

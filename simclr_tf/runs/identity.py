@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -120,7 +121,8 @@ def as_stored(config: Config, stored: Mapping[str, Any]) -> Config:
     Raises:
       UserError: the file holds what cannot be.
     """
-    return _take_stored(config, stored, config.flat().keys() - {"model_dir", "output"})
+    nothing = dataclasses.replace(config, given=frozenset())
+    return _take_stored(nothing, stored, config.flat().keys() - {"model_dir"})
 
 
 def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:

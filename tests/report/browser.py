@@ -117,12 +117,10 @@ class Browser:
         for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
             self.send("Input.dispatchTouchEvent", type=kind, touchPoints=points)
 
-    def screenshot(self, path: Path, *, whole: bool = False, **clip: float) -> None:
-        """Writes what is seen as a PNG file; or the whole page, or a part of it."""
-        area = {"clip": {"scale": 1, **clip}} if clip else {}
-        taken = self.send(
-            "Page.captureScreenshot", captureBeyondViewport=whole or bool(clip), **area
-        )
+    def screenshot(self, path: Path, **clip: float) -> None:
+        """Writes a part of the page as a PNG file; what is seen of it where no part is given."""
+        area = {"clip": {"scale": 1, **clip}, "captureBeyondViewport": True} if clip else {}
+        taken = self.send("Page.captureScreenshot", **area)
         path.write_bytes(base64.b64decode(taken["data"]))
 
     def _wait_for(self, method: str) -> None:
