@@ -78,12 +78,8 @@ def measure(
         learned = shares.of_probe(record.probe, frozen.num_classes)
     else:
         learned = shares.measure_learned(frozen.config, looked)
-        where = (
-            "is of other weights or data, or of an older version" if record.probe else "is not here"
-        )
-        notes.append(
-            f"probe.json {where}: kNN and logistic regression were measured for this page."
-        )
+        where = "is of other weights or data, or older" if record.probe else "is not here"
+        notes.append(f"probe.json {where}: its figures were measured for this page.")
     if not learned:
         text = "Logistic regression would take long here; it is measured by"
         lacking.append((text, command_line({"mode": "probe", "model_dir": folder})))
@@ -121,7 +117,8 @@ def _from_probe(probe: Mapping[str, Any]) -> Headline:
 
 
 def _from_votes(looked: Looked) -> Headline:
-    how = f"k {looked.k}, T {TEMPERATURE:g}, {len(looked.train):,} labels"
+    sampled = ", evenly spaced samples" if looked.train.is_sample or looked.test.is_sample else ""
+    how = f"k {looked.k}, T {TEMPERATURE:g}, {len(looked.train):,} labels{sampled}"
     return Headline("kNN accuracy", looked.accuracy, len(looked.test), how)
 
 

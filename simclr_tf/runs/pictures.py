@@ -22,6 +22,7 @@ class Pictures:
       dataset: they are of.
       split: of it.
       total: how many the split has.
+      is_sample: whether only some of these were looked at.
       places: in the split, int64 [n], ascending.
       features: float32 [n, dim].
       labels: int64 [n], -1 for none.
@@ -31,6 +32,7 @@ class Pictures:
     dataset: data.ImageDataset
     split: str
     total: int
+    is_sample: bool
     places: np.ndarray
     features: np.ndarray
     labels: np.ndarray
@@ -92,7 +94,7 @@ def encode_some(
     check_finite(features, config, split)
     names, places = dataset.image_names(split), chosen[places]
     own = [names[place] for place in places]
-    return Pictures(dataset, split, total, places, features, labels, own)
+    return Pictures(dataset, split, total, total > most, places, features, labels, own)
 
 
 def draw_pictures(

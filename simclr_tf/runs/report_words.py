@@ -91,7 +91,7 @@ def health_of(record: Record) -> str:
         line, heads = looks[-1], record.config.architecture
         look = {name.removeprefix(GROUP): value for name, value in line.items()}
         said = "; ".join(describe_health(look, _dim(record), heads.proj_out_dim))
-        return f"Health without labels, at step {line['step']:,}, of views of 256 images: {said}."
+        return f"Health without labels, at step {line['step']:,}: {said}."
     if not record.config.task.pretraining:
         return ""
     command = command_line({"mode": "probe", "model_dir": record.folder})
@@ -153,7 +153,7 @@ def note_on_curves(record: Record) -> str:
 
 def note_on_map(looked: Looked, how: str) -> str:
     """Says which images the map shows."""
-    return f"{_which(looked.test)}, by {how}, on h of unit length."
+    return f"{_which(looked.test)}; by {how}, on h of unit length."
 
 
 def note_on_neighbors(looked: Looked) -> str:
@@ -168,7 +168,7 @@ def note_on_neighbors(looked: Looked) -> str:
         "Evenly spaced test images first, then some of those whose neighbors vote wrong"
         f"{'' if wrong else ' (there are none)'}, each with the eight training images that are "
         "nearest by the cosine of their features. Numbers are cosines; dashed frames and ✗ mark "
-        f"neighbors of another class. Neighbors are of {_which(looked.train, lower=True)}."
+        f"neighbors of another class. Searched: {_which(looked.train)}."
     )
 
 
@@ -217,9 +217,8 @@ def environment_of(record: Record) -> Sequence[tuple[str, str]]:
     return [(name, str(text)) for name, text in known.items() if text]
 
 
-def _which(pictures: Pictures, *, lower: bool = False) -> str:
+def _which(pictures: Pictures) -> str:
     count, name = len(pictures), f"{pictures.dataset.name}, {pictures.split}"
-    if count < pictures.total:
-        every = "evenly spaced" if lower else "Evenly spaced"
-        return f"{every}: {count:,} of the {pictures.total:,} images of {name}"
-    return f"{'all' if lower else 'All'} {count:,} images of {name}"
+    if pictures.is_sample:
+        return f"{count:,} of the {pictures.total:,} images of {name}, evenly spaced"
+    return f"{count:,} images of {name}"

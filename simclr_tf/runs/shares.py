@@ -130,7 +130,7 @@ def _measure(config: Config, pictures: Pictures, train: Examples, test: Examples
     if not _affordable(pictures):
         return []
     labels = train[1]
-    of_all = pictures.total / len(labels) if pictures.total > MOST_TRAIN else 1.0
+    of_all = pictures.total / len(labels) if pictures.is_sample else 1.0
     found: dict[int, Point] = {}
     for fraction in config.evaluation.label_fractions:
         share = fraction * of_all

@@ -114,8 +114,9 @@ def test_of_many_images_some_are_looked_at(digits_run, report_of, monkeypatch) -
     page = report_of(digits_run, "--label_fractions=1", name="some.html")
     drawn, text = data_of(page)["map"], page.read_text()
     assert drawn["names"] == [f"test/{place * 355 // 50}" for place in range(50)]
-    assert "Evenly spaced: 50 of the 355 images of digits, test" in text
-    assert "evenly spaced: 200 of the 1,442 images of digits, train" in text
+    assert "50 of the 355 images of digits, test, evenly spaced" in text
+    assert "200 of the 1,442 images of digits, train, evenly spaced" in text
+    assert "200 labels, evenly spaced samples; 50 test images" in text
 
 
 class _Elements(HTMLParser):
@@ -190,6 +191,13 @@ def test_what_cannot_be_reported_is_one_line(run_here, run_on_pictures, tmp_path
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: --") and said in line
     assert not list(empty.iterdir()) and not (tmp_path / "none").exists()
+
+
+def test_of_a_classifier(digits_run: Path, report_of) -> None:
+    text = report_of(digits_run.parent / "scratch").read_text()
+    assert "Trained as a classifier on 144 images of digits (train[:10%])" in text
+    assert "This run trained a classifier, which sees one view" in text
+    assert 'id="views"' in text and 'class="box' not in text
 
 
 def test_it_reads_the_newest_checkpoint_and_changes_nothing(digits_run: Path, digits_page) -> None:
