@@ -117,5 +117,30 @@ def sha256(path: str) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
+LISTED = "files"
+"""Of a file's or folder's metadata: SHA-256 by path, of all that must be there."""
+
+
+def list_hashes(folder: str) -> dict[str, str]:
+    """Returns the SHA-256 of each file below `folder`, by its path from there."""
+    start = len(folder.rstrip("/")) + 1
+    found = (join(where, name) for where, _, names in tf.io.gfile.walk(folder) for name in names)
+    return {path[start:]: sha256(path) for path in sorted(found)}
+
+
+def are_as_listed(folder: str, listed: Any) -> bool:
+    """Says whether `folder` holds what `list_hashes` returned once, whatever else it holds."""
+    return isinstance(listed, dict) and all(
+        tf.io.gfile.exists(path) and sha256(path) == expected
+        for path, expected in ((join(folder, name), value) for name, value in listed.items())
+    )
+
+
+def require_as_listed(folder: str, listed: dict[str, str]) -> None:
+    """Raises OSError where `folder` does not hold what was just written there."""
+    if not are_as_listed(folder, listed):
+        raise OSError(f"{folder}: what was written is not what is read; is the disk damaged?")
+
+
 def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from absl import flags
 from simclr_tf import compat, help_page, stopping, validation
 from simclr_tf import config as config_lib
 from simclr_tf.errors import UserError, print_error
+from simclr_tf.terminal import ending_where_nobody_reads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,14 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
       if stopped by Ctrl-C and 143 by SIGTERM; 141 if nobody reads what it prints any more.
     """
     try:
-        with stopping.noticing_signals():
-            status = _main(list(argv or sys.argv))
-            sys.stdout.flush()
-            return status
+        with ending_where_nobody_reads(), stopping.noticing_signals():
+            return _main(list(argv or sys.argv))
     except BrokenPipeError:
-        # Python would complain once more when it flushes what it could not write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # what a shell reports of a process that SIGPIPE ended
+        return 141
     finally:
         # Ends pipelines that an error's traceback has kept: a thread of TensorFlow's that calls
         # Python while it shuts down would abort the process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import sys
@@ -66,7 +67,10 @@ def test_a_file_answers_as_the_saved_model(export, finished, answered, name, cap
     assert str(path) in printed.out and "4 images" in printed.out
     described = json.loads(path.with_suffix(".json").read_text())
     saved = finished / "saved_model" / "2" / "assets.extra" / "simclr.json"
-    assert described == json.loads(saved.read_text())
+    assert described.pop("files") == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    stored = json.loads(saved.read_text())
+    assert {"saved_model.pb", "variables/variables.index"} < stored.pop("files").keys()
+    assert described == stored
 
 
 def test_a_run_that_has_this_saved_model_keeps_it(export, finished: Path, capsys) -> None:

@@ -17,7 +17,7 @@ from simclr_tf.data.pixel_range import PixelRange
 from simclr_tf.evaluation import extract_features
 from simclr_tf.pixel_rule import BEFORE, PixelRule
 from simclr_tf.runs import pixels
-from simclr_tf.serving.client import _read
+from simclr_tf.serving.client import read_picture
 from simclr_tf.training.build import build_plain
 
 
@@ -76,7 +76,7 @@ def test_seen_alike_in_training_evaluation_and_serving(run, cut_outs, tmp_path, 
     )
     serve = tf.saved_model.load(str(saved)).signatures["serving_default"]
     paths = [path for path in cut_outs.rglob("*.*") if path.is_file()]
-    served = serve(tf.constant([_read(str(path)) for path in paths]))["features"]
+    served = serve(tf.constant([read_picture(str(path)) for path in paths]))["features"]
     order = lambda rows: np.array(sorted(map(tuple, np.asarray(rows))))
     np.testing.assert_allclose(order(served), order(features), atol=1e-5)
     others = dataset.with_pixel_rule(PixelRule())

@@ -44,8 +44,8 @@ LOCAL_ONLY = {
     "glob.glob": {"compat.py"},
     "tempfile.TemporaryFile": {"compat.py"},
     "os.dup": {"compat.py"},
-    "os.dup2": {"compat.py", "run.py"},  # run.py: of what is printed where nobody reads it
-    "os.open": {"run.py"},
+    "os.dup2": {"compat.py", "terminal.py"},  # terminal.py: of what is printed where nobody reads it
+    "os.open": {"terminal.py"},
     "os.close": {"compat.py", "stopping.py"},
     # Pipes, and the end of a process.
     "os.pipe": {"stopping.py"},
@@ -60,8 +60,8 @@ LOCAL_ONLY = {
     "os.readlink": {"runs/lock.py"},
     # environment.py: the processor's model, and where this package lies.
     "pathlib": {"memory.py", "runs/environment.py", "runs/lock.py", "runs/timing.py"},
-    # A checkpoint in the system's own folder, to time it.
-    "tempfile.TemporaryDirectory": {"runs/timing.py"},
+    # In the system's own folder: a checkpoint, to time it; a SavedModel before it goes to gs://.
+    "tempfile.TemporaryDirectory": {"runs/timing.py", "serving/versions.py"},
     "open": {"files.py", "stopping.py"},
     # Of and into memory.
     "np.load": {"embedding/parts.py"},
@@ -73,7 +73,7 @@ HARMLESS |= {"os.W_OK", "os.X_OK", "os.O_WRONLY", "os.cpu_count", "os.devnull"}
 # `make quickstart` writes below the clone and takes no path from the user. The client of a server
 # reads pictures of the machine that it runs on, and starts without TensorFlow. Flag files are read
 # by absl, from this machine's disk alone.
-EXEMPT = {"quickstart.py", "serving/client.py", "packaged_recipes.py"}
+EXEMPT = {"quickstart.py", "serving/answers.py", "serving/client.py", "packaged_recipes.py"}
 
 
 _MODULES = ("os", "pathlib", "shutil", "glob", "tempfile", "io", "np")

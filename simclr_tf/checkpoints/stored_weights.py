@@ -172,13 +172,22 @@ def _newest_checkpoint(folder: str) -> str | None:
 
 
 def newest_saved_model(path: str) -> str | None:
-    """Returns the SavedModel at `path`, or the newest version there or in its `saved_model/`."""
-    if tf.io.gfile.exists(files.join(path, "saved_model.pb")):
+    """Returns the SavedModel at `path`, or the newest version there or in its `saved_model/`.
+
+    Of versions, one that an interrupted export on gs:// left without a model is passed over.
+    """
+    if _is_saved_model(path):
         return path
     for folder in (path, files.join(path, "saved_model")):
         if tf.io.gfile.isdir(folder):
             names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))
             versions = sorted((name for name in names if name.isdigit()), key=int)
-            if versions:
-                return files.join(folder, versions[-1])
+            found = [files.join(folder, version) for version in versions]
+            whole = [version for version in found if _is_saved_model(version)]
+            if found:
+                return (whole or found)[-1]
     return None
+
+
+def _is_saved_model(folder: str) -> bool:
+    return tf.io.gfile.exists(files.join(folder, "saved_model.pb"))

@@ -14,23 +14,34 @@ from simclr_tf import compat
 from simclr_tf.arguments import ArgumentParser
 from simclr_tf.errors import SettingError, UserError, print_error
 from simclr_tf.paths import clean
+from simclr_tf.terminal import ending_where_nobody_reads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    try:
-        given = _parse(argv)
-        # TensorFlow is imported after parsing, so that --help and a bad flag are immediate.
-        compat.import_tensorflow()
-        from simclr_tf.convert_pytorch.convert import convert
+    """Runs one command line and returns its exit status.
 
-        done = convert(**given)
+    Returns:
+      0; 2 for bad input; 130 if stopped by Ctrl-C; 141 if nobody reads what it prints any more.
+    """
+    try:
+        with ending_where_nobody_reads():
+            _convert(argv)
     except UserError as error:
         return print_error(error)
     except KeyboardInterrupt:
         return 130
-    print(f"{done}\nuse it with --checkpoint={clean(given['output'])}")
+    except BrokenPipeError:
+        return 141
     return 0
+
+
+def _convert(argv: Sequence[str] | None) -> None:
+    given = _parse(argv)
+    # TensorFlow is imported after parsing, so that --help and a bad flag are immediate.
+    compat.import_tensorflow()
+    from simclr_tf.convert_pytorch.convert import convert
+
+    print(f"{convert(**given)}\nuse it with --checkpoint={clean(given['output'])}")
 
 
 def _parse(argv: Sequence[str] | None) -> dict[str, Any]:

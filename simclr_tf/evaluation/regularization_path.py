@@ -181,7 +181,7 @@ class _Problem:
         self._variance = _variance(self._features)
         if labels.ndim == 2:
             self.columns = np.arange(labels.shape[1])
-            self._wanted = labels.astype(np.float32)
+            self._wanted: np.ndarray = labels.astype(np.float32)
         else:
             self.columns = np.unique(labels)
             self._wanted = np.searchsorted(self.columns, labels)

@@ -21,27 +21,33 @@ from simclr_tf.arguments import ArgumentParser
 from simclr_tf.errors import SettingError, UserError, print_error
 from simclr_tf.paths import clean
 from simclr_tf.pictures import BadPictureError, is_jpeg_or_png, open_picture, to_png
+from simclr_tf.serving.answers import Add, writing_features
 from simclr_tf.serving.transports import GrpcTransport, RefusedError, RestTransport, Transport
+from simclr_tf.terminal import ending_where_nobody_reads
 
 _TOP = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0, or 2 for bad input."""
-    args = _parse(argv)
+    """Runs one command line and returns its exit status.
+
+    Returns:
+      0; 1 if some of the pictures have no answer; 2 for bad input, or if the server cannot be
+      asked; 130 if stopped by Ctrl-C; 141 if nobody reads what it prints any more.
+    """
     try:
-        _clean_paths(args)
-        pictures = [_read(path) for path in args.images]
-        names = _read_class_names(args.class_names) if args.class_names else None
-        if args.output:
-            _check_output(args.output)
-        kind, address = (GrpcTransport, args.server) if args.server else (RestTransport, args.rest)
-        _ask(kind(address, args.model, args.timeout), args, pictures, names)
+        with ending_where_nobody_reads():
+            args = _parse(argv)
+            _clean_paths(args)
+            names = _read_class_names(args.class_names) if args.class_names else None
+            with writing_features(args.output) as keep:
+                return _ask(_open_transport(args), args, names, keep)
     except UserError as error:
         return print_error(error)
     except KeyboardInterrupt:
         return 130
-    return 0
+    except BrokenPipeError:
+        return 141
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,14 +56,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--server", metavar="HOST:8500", help="the server's gRPC address")
-    where.add_argument("--rest", metavar="HOST:8501", help="the server's HTTP address")
+    where.add_argument("--rest", metavar="HOST:8501", help="its HTTP address; also https://HOST")
+    parser.add_argument("--tls", action="store_true", help="encrypt gRPC, which --server is")
     parser.add_argument("--model", default="simclr", help="its name on the server (%(default)s)")
     parser.add_argument(
         "--class_names",
         metavar="FILE",
         help="simclr.json from the SavedModel's assets.extra/, or a text file with a class a line",
     )
-    parser.add_argument("--output", metavar="FILE.npy", help="where to write the embeddings")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="where to write the embeddings: .npy (with names beside) or .csv",
+    )
     parser.add_argument(
         "--batch_size", type=_positive(int), default=32, help="images a request (%(default)s)"
     )
@@ -71,8 +82,23 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _open_transport(args: argparse.Namespace) -> Transport:
+    if args.server:
+        return GrpcTransport(args.server, args.model, args.timeout, tls=args.tls)
+    if args.tls:
+        raise SettingError("tls", None, "is for `server`", "give `rest=https://HOST`")
+    return RestTransport(args.rest, args.model, args.timeout)
+
+
 def _clean_paths(args: argparse.Namespace) -> None:
+    """Raises UserError where a picture is not there: what is misspelt is said before any work."""
     args.images = [clean(path) for path in args.images]
+    for path in args.images:
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
     for name in ("class_names", "output"):
         if getattr(args, name) is not None:
             setattr(args, name, clean(getattr(args, name), name))
@@ -89,18 +115,15 @@ def _positive(kind: type) -> type:
     return parse  # type: ignore[return-value]
 
 
-def _read(path: str) -> bytes:
-    """Returns a picture file as one that servers decode."""
-    try:
-        contents = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    if is_jpeg_or_png(contents):
-        return contents
-    try:
-        return to_png(open_picture(io.BytesIO(contents)))
-    except BadPictureError as error:
-        raise UserError(f"{path}: {error}") from None
+def read_picture(path: str) -> bytes:
+    """Returns a picture file as one that servers decode.
+
+    Raises:
+      BadPictureError: it is none.
+      OSError: it cannot be read.
+    """
+    contents = Path(path).read_bytes()
+    return contents if is_jpeg_or_png(contents) else to_png(open_picture(io.BytesIO(contents)))
 
 
 def _read_class_names(path: str) -> list[str]:
@@ -118,62 +141,108 @@ def _read_class_names(path: str) -> list[str]:
     return names
 
 
-def _check_output(path: str) -> None:
-    if not path.endswith(".npy"):
-        raise SettingError("output", path, "must end in .npy, NumPy's format")
-    if not Path(path).parent.is_dir():
-        folder = Path(path).parent
-        raise SettingError("output", path, f": {folder} is no folder", "make it first")
+def _ask(transport: Transport, args: argparse.Namespace, names: list[str] | None, keep: Add) -> int:
+    """Sends the pictures in batches; prints and keeps what comes back as it comes.
 
-
-def _ask(
-    transport: Transport,
-    args: argparse.Namespace,
-    pictures: list[bytes],
-    names: list[str] | None,
-) -> None:
-    """Sends the pictures in batches and prints what comes back as it comes."""
-    features, times = [], []
-    for first in range(0, len(pictures), args.batch_size):
-        paths = args.images[first : first + args.batch_size]
+    Returns:
+      The exit status.
+    """
+    answered, times = 0, []
+    for first in range(0, len(args.images), args.batch_size):
+        pictures = _read_all(args.images[first : first + args.batch_size])
+        if not pictures:
+            continue
         begin = time.perf_counter()
-        batch = pictures[first : first + args.batch_size]
-        outputs = _predict(transport, batch, paths, args.model)
+        answers = _predict(transport, pictures)
         times.append(time.perf_counter() - begin)
-        if "features" not in outputs or len(outputs["features"]) != len(paths):
+        answered += len(answers)
+        for path, answer in answers.items():
+            if "features" not in answer:
+                raise SettingError(
+                    "model", args.model, "does not answer with features", "is it of simclr_tf?"
+                )
+            print(_describe(path, answer, names))
+        sys.stdout.flush()
+        keep(list(answers), [answer["features"] for answer in answers.values()])
+        if not answered:
             raise SettingError(
-                "model", args.model, "does not answer with features", "is it of simclr_tf?"
+                "model", args.model, "has refused all pictures so far", "is it of simclr_tf?"
             )
-        features.append(outputs["features"])
-        for row, path in enumerate(paths):
-            print(_describe(path, {name: value[row] for name, value in outputs.items()}, names))
-    if args.output:
-        np.save(args.output, np.concatenate(features))
     total = sum(times)
-    print(
-        f"{len(pictures)} images in {total:.3f} s, {len(pictures) / total:,.1f} images/s; "
-        f"requests {len(times)}, first {times[0] * 1e3:.1f} ms, "
-        f"median {np.median(times) * 1e3:.1f} ms"
-    )
+    if answered:
+        print(
+            f"{answered} images in {total:.3f} s, {answered / total:,.1f} images/s; "
+            f"requests {len(times)}, first {times[0] * 1e3:.1f} ms, "
+            f"median {np.median(times) * 1e3:.1f} ms"
+        )
+    missing = len(args.images) - answered
+    if missing:
+        _complain(f"{missing} of {len(args.images)} pictures have no answer")
+    return 1 if missing else 0
 
 
-def _predict(
-    transport: Transport, pictures: Sequence[bytes], paths: Sequence[str], model: str
-) -> dict[str, np.ndarray]:
-    """Returns the server's answer; where it refuses the batch, finds the picture it means."""
+def _read_all(paths: Sequence[str]) -> dict[str, bytes]:
+    """Returns the pictures that can be read; names the others."""
+    pictures = {}
+    for path in paths:
+        try:
+            pictures[path] = read_picture(path)
+        except OSError as error:
+            _complain(f"{path}: {error.strerror}")
+        except BadPictureError as error:
+            _complain(f"{path}: {error}")
+    return pictures
+
+
+def _predict(transport: Transport, pictures: dict[str, bytes]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the server's answers by picture; names those that it refuses.
+
+    A server may put several clients' pictures into one batch, all of which fails with any of them:
+    its message says nothing about who is to blame. So each is asked for alone, twice at most.
+    """
     try:
-        return transport.predict(pictures)
-    except RefusedError as error:
-        # After the reason, the server says where in the graph it happened.
-        message = str(error).split("[[")[0].strip()
-        numbered = re.search(r"image (\d+) of the request (.*?)\]?$", message)
-        if numbered and int(numbered[1]) < len(paths):
-            raise UserError(f"{paths[int(numbered[1])]} {numbered[2]}") from None
-        if len(paths) == 1:
-            raise UserError(f"the server refused {paths[0]} (`model={model}`): {message}") from None
-        for path, picture in zip(paths, pictures):
-            _predict(transport, [picture], [path], model)
-        raise UserError(f"the server refused {len(paths)} images at once: {message}") from None
+        return _split(transport.predict(list(pictures.values())), list(pictures))
+    except RefusedError:
+        answers: dict[str, dict[str, np.ndarray]] = {}
+        for path, picture in pictures.items():
+            try:
+                answers |= _split(_persevere(transport, picture), [path])
+            except RefusedError as error:
+                _complain(f"{path}: the server refused it: {_reason(error)}")
+        return answers
+
+
+def _persevere(transport: Transport, picture: bytes) -> dict[str, np.ndarray]:
+    try:
+        return transport.predict([picture])
+    except RefusedError:
+        return transport.predict([picture])
+
+
+def _split(outputs: dict[str, np.ndarray], paths: list[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the outputs of each picture.
+
+    Raises:
+      RefusedError: there are not as many as pictures.
+    """
+    if any(len(value) != len(paths) for value in outputs.values()):
+        raise RefusedError("it did not answer for each picture")
+    return {
+        path: {name: value[row] for name, value in outputs.items()}
+        for row, path in enumerate(paths)
+    }
+
+
+def _reason(error: RefusedError) -> str:
+    """Returns what a server says, without where in the graph, and in whose batch, it happened."""
+    message = str(error).split("[[")[0].strip()
+    numbered = re.search(r"image \d+ of the request (.*?)\]?$", message)
+    return numbered[1] if numbered else message
+
+
+def _complain(text: str) -> None:
+    sys.stdout.flush()  # what was printed before comes before
+    print_error(UserError(text))
 
 
 def _describe(path: str, outputs: dict[str, np.ndarray], names: list[str] | None) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.checkpoints import Description, assign_parts, read_parts
-from simclr_tf.checkpoints.description import FILE_NAME
 from simclr_tf.data.preprocessing import CROP_PROPORTION, LARGEST_UNCROPPED_SIZE
 from simclr_tf.pixel_rule import WHITE, PixelRule
 from simclr_tf.serving import server_files, versions, warmup
@@ -30,11 +29,12 @@ def export_saved_model(
     export_precision: str,
     keep: int,
     batch_norm_momentum: float = 0.9,
+    check: Callable[[str], None] = lambda folder: None,
 ) -> str:
     """Writes `model_dir/saved_model/<version>/` and removes old versions.
 
-    Where the newest version is this very model, it is left as it is. See `versions.publish` for
-    what a server that polls the folder sees.
+    Where the newest version is this very model, and whole, it is left as it is. See
+    `versions.publish` for what a server that polls the folder sees.
 
     Args:
       trained: the network.
@@ -43,10 +43,11 @@ def export_saved_model(
       export_precision: in which kernels are stored, see `make_module`.
       keep: how many versions to keep, 0 for all.
       batch_norm_momentum: what fine-tuning the SavedModel keeps of moving statistics a step.
+      check: see `versions.publish`. A version that is left as it is, is checked, too.
 
     Returns:
       The folder. It is whole as soon as it has this name; on gs:// as soon as it holds
-      saved_model.pb.
+      assets.extra/simclr.json.
     """
     weights = read_parts(trained.parts)
     described = describe_export(
@@ -55,15 +56,18 @@ def export_saved_model(
     server_files.write_examples(model_dir)
     base = files.join(model_dir, "saved_model")
     target = versions.newest_is(base, described)
-    if target is None:
-        network = _build_in_float32(weights, description, batch_norm_momentum)
-        target = versions.publish(
-            lambda folder: _write(folder, network, described),
-            base,
-            step=described["step"],
-            keep=keep,
-        )
-    return target
+    if target is not None:
+        check(target)
+        return target
+    network = _build_in_float32(weights, description, batch_norm_momentum)
+    return versions.publish(
+        lambda folder: _write(folder, network, described),
+        described,
+        base,
+        step=described["step"],
+        keep=keep,
+        check=check,
+    )
 
 
 def describe_export(
@@ -132,7 +136,7 @@ def _build_in_float32(
 
 
 def _write(folder: str, network: Network, described: dict[str, Any]) -> None:
-    """Writes the SavedModel; TensorFlow writes saved_model.pb, without which it is none, last."""
+    """Writes the SavedModel and its warm-up requests."""
     preprocessing = described["preprocessing"]
     image_size = preprocessing["image_size"]
     module = make_module(network, described["export_precision"])
@@ -146,6 +150,5 @@ def _write(folder: str, network: Network, described: dict[str, Any]) -> None:
     )
     extra = files.join(folder, "assets.extra")
     tf.io.gfile.makedirs(extra)
-    files.write_json(files.join(extra, FILE_NAME), described)
     warmup.write_requests(extra, list(signatures), image_size)
     tf.saved_model.save(module, folder, signatures=signatures)

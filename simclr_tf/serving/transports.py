@@ -23,10 +23,13 @@ from simclr_tf.errors import SettingError, UserError
 SIGNATURE = "serving_default"
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts; the last repeats
 _BUSY = (429, 502, 503, 504)  # HTTP: try again
+# Whatever pictures are sent: no such model, or not for this client.
+_NO_SERVICE = (401, 403, 404, 405)
+_NEVER = ("NOT_FOUND", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 class RefusedError(Exception):
-    """The server answered that it will not. Its message is the server's, on one line."""
+    """The server answered that it will not answer these pictures. Its message is the server's."""
 
 
 class _NotNowError(Exception):
@@ -40,8 +43,8 @@ class Transport(Protocol):
         """Returns the outputs of `serving_default` by name, float32 [len(pictures), ...].
 
         Raises:
-          RefusedError: the server refused the request, for its message's reason.
-          UserError: it could not be reached within the timeout.
+          RefusedError: the server refused these pictures, for its message's reason.
+          UserError: it could not be reached within the timeout, or answers no pictures at all.
         """
 
 
@@ -52,9 +55,11 @@ class GrpcTransport:
       address: `host:port`.
       model: its name on the server.
       timeout: seconds for a request, all attempts together.
+      tls: whether to encrypt. Certificates are checked against gRPC's own roots, or those of the
+        file in the environment variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`.
     """
 
-    def __init__(self, address: str, model: str, timeout: float):
+    def __init__(self, address: str, model: str, timeout: float, *, tls: bool = False):
         from simclr_tf import compat
 
         compat.import_tensorflow()
@@ -71,7 +76,11 @@ class GrpcTransport:
 
         self._address, self._model, self._timeout = address, model, timeout
         self._request = predict_pb2.PredictRequest
-        channel = grpc.insecure_channel(address, [("grpc.max_receive_message_length", -1)])
+        options = [("grpc.max_receive_message_length", -1)]
+        if tls:
+            channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+        else:
+            channel = grpc.insecure_channel(address, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def predict(self, pictures: Sequence[bytes]) -> dict[str, np.ndarray]:
@@ -92,10 +101,14 @@ class GrpcTransport:
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
                     grpc.StatusCode.DEADLINE_EXCEEDED,
                 )
-                reason = error.details() or error.code().name
+                code = error.code()
+                reason = error.details() or code.name
                 if reason.startswith("DNS"):
                     raise SettingError("server", self._address, f": {reason}") from None
-                kind = _NotNowError if error.code() in busy else RefusedError
+                if code.name in _NEVER:
+                    raise SettingError("model", self._model, f": {reason}") from None
+                too_large = "larger than max" in reason  # also RESOURCE_EXHAUSTED
+                kind = _NotNowError if code in busy and not too_large else RefusedError
                 raise kind(reason) from None
 
         response = _persist(attempt, self._timeout, f"`server={self._address}`")
@@ -112,7 +125,7 @@ class RestTransport:
     """
 
     def __init__(self, address: str, model: str, timeout: float):
-        self._address, self._timeout = address, timeout
+        self._address, self._model, self._timeout = address, model, timeout
         base = address if "://" in address else f"http://{address}"
         self._url = f"{base.rstrip('/')}/v1/models/{model}:predict"
 
@@ -127,6 +140,8 @@ class RestTransport:
                 with urllib.request.urlopen(request, timeout=seconds) as response:
                     return json.loads(response.read())
             except urllib.error.HTTPError as error:
+                if error.code in _NO_SERVICE:
+                    raise SettingError("model", self._model, f": {_error_of(error)}") from None
                 kind = _NotNowError if error.code in _BUSY else RefusedError
                 raise kind(_error_of(error)) from None
             except (http.client.InvalidURL, urllib.error.URLError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,19 @@ def _class_names(stored: Description, run: str | None) -> tuple[str, ...] | None
 def _export_saved_model(network: Network, described: Description, config: Config) -> str:
     size, precision = described.image_size, config.export.export_precision
     expected, images = _expect(formats.make_function(network, size), size)
+    signatures: set[str] = set()
+    difference = 0.0
+
+    def check(folder: str) -> None:
+        nonlocal difference
+        saved = tf.saved_model.load(paths.readable(folder)).signatures
+        outputs = saved["embed"](tf.constant(images))
+        if "logits" in expected:
+            outputs = {**outputs, **saved["classify"](tf.constant(images))}
+        signatures.update(saved)
+        found = {name: value.numpy() for name, value in outputs.items()}
+        difference = _compare(found, expected, config)
+
     folder = export_saved_model(
         network,
         described,
@@ -125,18 +139,13 @@ def _export_saved_model(network: Network, described: Description, config: Config
         export_precision=precision,
         keep=config.files.keep_hub_module_max,
         batch_norm_momentum=config.batch_norm.batch_norm_decay,
+        check=check,
     )
-    saved = tf.saved_model.load(paths.readable(folder))
-    outputs = saved.signatures["embed"](tf.constant(images))
-    if "logits" in expected:
-        outputs = {**outputs, **saved.signatures["classify"](tf.constant(images))}
-    found = {name: value.numpy() for name, value in outputs.items()}
-    difference = _compare(found, expected, config)
     print(f"SavedModel: {folder}, stored in {precision}")
-    of_images = ", ".join(sorted(saved.signatures.keys() - {"serving_default"}))
     print(
-        "  input     image_bytes, string [batch]: JPEG, PNG, BMP or GIF files (serving_default); "
-        f"or images, float32 [batch, height, width, 3], RGB in [0, 1] ({of_images})"
+        "  input     image_bytes, string [batch]: JPEG or PNG files (serving_default); or images, "
+        "float32 [batch, height, width, 3], RGB in [0, 1] "
+        f"({', '.join(sorted(signatures - {'serving_default'}))})"
     )
     print(f"  pictures  prepared inside: {_preparation(size)}")
     _report(expected, difference)
@@ -159,9 +168,12 @@ def _export_file(network: Network, described: Description, config: Config) -> st
         model_dir=config.task.model_dir,
         export_precision=config.export.export_precision,
     )
-    files.write_json(f"{stem}.json", metadata)
     path = stem + kind.suffix
     files.write_bytes(path, content)
+    # What it is comes last, with the hash: who finds it knows that the file is whole.
+    listed = {path[len(folder) + 1 :]: hashlib.sha256(content).hexdigest()}
+    files.require_as_listed(folder, listed)
+    files.write_json(f"{stem}.json", {**metadata, files.LISTED: listed})
     print(f"wrote {path} ({len(content) / 1e6:.1f} MB); {stem}.json says what it is")
     print(f"  input     images, float32 [batch, {size}, {size}, 3], RGB in [0, 1]")
     print(f"  pictures  prepare as evaluation does: {_preparation(size)}")

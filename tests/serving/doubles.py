@@ -26,6 +26,8 @@ class Model:
         self._signatures = tf.saved_model.load(folder).signatures
         self.busy = 0  # so many requests more are turned away
         self.seconds = 0.0  # before an answer
+        self.most = 10**9  # pictures of a request
+        self.others: list[bytes] = []  # another client's, which get into the next batch
         self.requests = 0
 
     def predict(self, name: str, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, Any]:
@@ -37,6 +39,18 @@ class Model:
         time.sleep(self.seconds)
         if name != MODEL:
             raise LookupError(f"Servable not found for request: Latest({name})")
+        if self.most < (count := len(inputs["image_bytes"])):
+            raise ValueError(
+                f"Task size {count} is larger than maximum input batch size {self.most}"
+            )
+        if self.others:
+            mixed = tf.concat([self.others, inputs["image_bytes"]], axis=0)
+            inputs, before = {"image_bytes": mixed}, len(self.others)
+            self.others = []
+            return {k: v[before:] for k, v in self._answer(signature, inputs).items()}
+        return self._answer(signature, inputs)
+
+    def _answer(self, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, Any]:
         try:
             return self._signatures[signature](**inputs)
         except tf.errors.InvalidArgumentError as error:
@@ -67,11 +81,20 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 @contextlib.contextmanager
-def serve_grpc(model: Model) -> Iterator[str]:
-    """Serves on a free port and yields the address."""
+def serve_grpc(model: Model, identity: tuple[bytes, bytes] | None = None) -> Iterator[str]:
+    """Serves on a free port and yields the address.
+
+    Args:
+      model: what answers.
+      identity: private key and certificate, PEM; None for no TLS.
+    """
     server = grpc.server(futures.ThreadPoolExecutor(2))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(model), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if identity is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        credentials = grpc.ssl_server_credentials([identity])
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

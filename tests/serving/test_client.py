@@ -36,6 +36,7 @@ def model(exported) -> doubles.Model:
 def ask(request, model) -> Iterator[Callable[..., int]]:
     """Calls the client on a server of either kind."""
     model.busy, model.seconds, model.requests = 0, 0.0, 0
+    model.most, model.others = 10**9, []
     with WAYS[request.param](model) as address:
         yield lambda *words: client.main([f"{request.param}={address}", *map(str, words)])
 
@@ -58,7 +59,7 @@ def test_embeddings_and_classes(ask, images, exported, model, tmp_path, capsys) 
     assert ask(*words, *images) == 0
     assert model.requests == 3
     signature = tf.saved_model.load(str(exported["float32"].folder)).signatures["serving_default"]
-    expected = signature(tf.constant([client._read(str(image)) for image in images]))
+    expected = signature(tf.constant([client.read_picture(str(image)) for image in images]))
     np.testing.assert_allclose(np.load(output), expected["features"], atol=1e-5)
     lines = capsys.readouterr().out.splitlines()
     assert lines[::3][:5] == [str(image) for image in images]
@@ -97,19 +98,133 @@ def test_a_server_that_stays_busy_or_slow_is_given_up(ask, images, model, capsys
         assert error.count("\n") == 1 and "did not answer within --timeout=1 seconds" in error
 
 
-def test_a_bad_picture_is_named(ask, images, tmp_path, capsys) -> None:
-    huge, cut = tmp_path / "huge.png", tmp_path / "cut.jpg"
+def served(exported, paths: list[Path]) -> np.ndarray:
+    """Features as TensorFlow in Python computes them."""
+    signatures = tf.saved_model.load(str(exported["float32"].folder)).signatures
+    contents = tf.constant([client.read_picture(str(path)) for path in paths])
+    return signatures["serving_default"](contents)["features"].numpy()
+
+
+def test_bad_pictures_are_named_and_the_others_are_kept(
+    ask, images, exported, tmp_path, capsys
+) -> None:
+    huge, cut, text = tmp_path / "huge.png", tmp_path / "cut.jpg", tmp_path / "text.webp"
     huge.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\x7f" * 100)
     cut.write_bytes(images[0].read_bytes()[:300])
-    for bad, told in (
-        (huge, f"error: {huge} has more than 89,478,485 pixels\n"),
-        (cut, f"error: the server refused {cut} (--model=simclr): "),
-    ):
-        assert ask(images[1], bad, images[0]) == 2
-        error = capsys.readouterr().err
-        assert error.startswith(told) and error.count("\n") == 1
-        assert "[[" not in error and "node" not in error
-    assert ask(images[1]) == 0
+    text.write_text("text")
+    output = tmp_path / "features.npy"
+    asked = [images[1], huge, images[0], cut, text, images[2]]
+    assert ask(f"--output={output}", *asked) == 1
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert lines[0] == (
+        f"error: {text}: not a JPEG, PNG, WebP, BMP, GIF, TIFF or PPM picture, or of a rare kind"
+    )
+    assert lines[1] == f"error: {huge}: the server refused it: has more than 89,478,485 pixels"
+    assert lines[2].startswith(f"error: {cut}: the server refused it: ")
+    assert "[[" not in lines[2] and "node" not in lines[2]
+    assert lines[3:] == ["error: 3 of 6 pictures have no answer"]
+    good = [images[1], images[0], images[2]]
+    assert (tmp_path / "features.names.csv").read_text().split() == ["name", *map(str, good)]
+    np.testing.assert_allclose(np.load(output), served(exported, good), atol=1e-5)
+    assert "3 images in " in printed.out
+
+
+def test_a_batch_above_the_limit_is_asked_singly(ask, images, exported, model, tmp_path) -> None:
+    output = tmp_path / "features.csv"
+    model.most = 1
+    assert ask(f"--output={output}", *images) == 0
+    assert model.requests == 1 + 5
+    rows = [line.split(",") for line in output.read_text().splitlines()]
+    assert rows[0] == ["name", *map(str, range(32))]
+    assert [row[0] for row in rows[1:]] == list(map(str, images))
+    features = np.array([row[1:] for row in rows[1:]], np.float32)
+    np.testing.assert_allclose(features, served(exported, images), atol=1e-5)
+
+
+def test_another_clients_bad_picture_is_not_blamed_on_ours(ask, images, model, capsys) -> None:
+    """A batching server fails all that it has put together, and counts from its beginning."""
+    model.others = [b"no picture"]
+    assert ask(images[0]) == 0
+    assert model.requests == 2
+    model.others = [b"no picture"]
+    assert ask(images[0], images[1]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_each_answer_is_on_disk_before_the_next(ask, images, model, tmp_path, monkeypatch) -> None:
+    """A server that goes away in the middle takes nothing along that it has answered."""
+    output = tmp_path / "features.npy"
+    seen = []
+    predict = model.predict
+
+    def look(*request) -> dict:
+        seen.append(len(np.load(output)) if output.exists() else 0)
+        if len(seen) == 3:
+            raise ConnectionError("going down")
+        return predict(*request)
+
+    monkeypatch.setattr(model, "predict", look)
+    words = [f"--output={output}", "--batch_size=2", "--timeout=0.05", *images]
+    assert ask(*words) == 2
+    assert seen == [0, 2, 4]
+    assert len(np.load(output)) == 4
+    assert len((tmp_path / "features.names.csv").read_text().splitlines()) == 5
+
+
+def test_an_old_file_stays_until_there_is_an_answer(images, tmp_path) -> None:
+    output = tmp_path / "features.npy"
+    output.write_bytes(b"precious")
+    words = ["--rest=127.0.0.1:1", "--timeout=0.1", f"--output={output}", str(images[0])]
+    assert client.main(words) == 2
+    assert output.read_bytes() == b"precious"
+
+
+def test_pictures_that_are_all_refused_end_it(ask, images, model, tmp_path, capsys) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(images[0].read_bytes()[:300])
+    assert ask("--batch_size=1", cut, images[0]) == 2
+    assert "--model=simclr has refused all pictures so far" in capsys.readouterr().err
+
+
+def test_tls(model, images, tmp_path) -> None:
+    """In a process of its own: gRPC reads where its roots are once."""
+    model.busy, model.seconds, model.most, model.others = 0, 0.0, 10**9, []
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        + ["-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    identity = (key.read_bytes(), certificate.read_bytes())
+    trusting = {**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificate)}
+    with doubles.serve_grpc(model, identity) as address:
+        command = [sys.executable, "-m", "simclr_tf.serving.client", "--timeout=20", "--tls"]
+        command += [f"--server={address.replace('127.0.0.1', 'localhost')}", str(images[0])]
+        done = subprocess.run(command, capture_output=True, text=True, env=trusting)
+        assert done.returncode == 0, done.stderr
+        command[3] = "--timeout=2"
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        assert done.returncode == 2 and "did not answer" in done.stderr
+
+
+def test_a_reader_that_leaves(model, images, tmp_path) -> None:
+    """As `| head` does: no traceback, and the status of SIGPIPE. For the other command, too."""
+    model.busy, model.seconds, model.most, model.others = 0, 0.0, 10**9, []
+    weights = Path(__file__).parents[1] / "golden/pytorch/lightly_cifar.pt"
+    with doubles.serve_rest(model) as address:
+        for words in (
+            ["simclr_tf.serving.client", f"--rest={address}", str(images[0])],
+            ["simclr_tf.convert_pytorch", f"--input={weights}", f"--output={tmp_path / 'new'}"],
+        ):
+            reading, writing = os.pipe()
+            os.close(reading)
+            command = [sys.executable, "-m", *words]
+            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+            os.close(writing)
+            assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_model_that_is_not_there(ask, images, model, capsys) -> None:
@@ -134,18 +249,19 @@ def test_nobody_there(way, images, capsys) -> None:
     [
         (["nothing.jpg"], "nothing.jpg: No such file"),
         (["{folder}"], "Is a directory"),
-        (["{folder}/text.jpg"], "text.jpg: not a JPEG, PNG, WebP, BMP, GIF, TIFF or PPM picture"),
         (["--class_names=no.json", "{folder}/0.jpeg"], "--class_names=no.json: No such file"),
         (["--class_names={folder}/0.json", "{folder}/0.jpeg"], "is no simclr.json"),
         (["--class_names={folder}/1.json", "{folder}/0.jpeg"], "has no named classes"),
         (["--class_names={folder}/2.json", "{folder}/0.jpeg"], "is no simclr.json"),
-        (["--output=features.txt", "{folder}/0.jpeg"], "must end in .npy"),
+        (["--output=features.txt", "{folder}/0.jpeg"], "must end in .npy or .csv"),
+        (["--output={folder}/x.npy", "{folder}/0.jpeg"], "cannot be written: it is a folder"),
         (["--output=no/f.npy", "{folder}/0.jpeg"], "no is no folder"),
+        (["--tls", "{folder}/0.jpeg"], "--tls is for --server; give --rest=https://HOST"),
     ],
 )
 def test_bad_input_is_one_line_and_reaches_no_server(words, told, images, capsys) -> None:
     folder = images[0].parent
-    (folder / "text.jpg").write_text("text")
+    (folder / "x.npy").mkdir()
     (folder / "0.json").write_text("[]")
     (folder / "1.json").write_text('{"class_names": null}')
     (folder / "2.json").write_text('{"class_names": 5}')
@@ -207,10 +323,10 @@ def test_real_server(way, variable, images, tmp_path, capsys) -> None:
     assert len(features) == len(images) and np.isfinite(features).all()
     if "TF_SERVING_SAVED_MODEL" in os.environ:
         served = tf.saved_model.load(os.environ["TF_SERVING_SAVED_MODEL"])
-        contents = tf.constant([client._read(str(image)) for image in images])
+        contents = tf.constant([client.read_picture(str(image)) for image in images])
         expected = served.signatures["serving_default"](contents)["features"]
         np.testing.assert_allclose(features, expected, atol=1e-4)
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(images[0].read_bytes()[:300])
-    assert client.main([words[0], str(cut)]) == 2
+    assert client.main([words[0], str(images[0]), str(cut)]) == 1
     assert client.main([words[0], str(images[0])]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,8 @@ def test_versions_are_pruned_and_described(run, tmp_path) -> None:
     flags = ["--keep_hub_module_max=2", f"--model_dir={tmp_path}"]
     for step in (1, 2, 3):
         (tmp_path / f"saved_model/{step}").mkdir(parents=True)
+        (tmp_path / f"saved_model/{step}/saved_model.pb").touch()
+        os.utime(tmp_path / f"saved_model/{step}/saved_model.pb", (0, 0))
     assert run(*flags, "--train_steps=4") == 0
     assert sorted(p.name for p in (tmp_path / "saved_model").iterdir()) == ["3", "4"]
     described = json.loads((tmp_path / "saved_model/4/assets.extra/simclr.json").read_text())

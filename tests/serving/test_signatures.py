@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from simclr_tf import data
-from simclr_tf.serving.client import _read
+from simclr_tf.serving.client import read_picture
 from simclr_tf.serving.signatures import make_signatures
 from tests.data.test_decoding import LOSSLESS, RULE, SLOPE, encode, turned
 
@@ -33,7 +33,7 @@ def test_images_equal_those_of_evaluation_bit_for_bit(size, tmp_path) -> None:
         dataset, split="all", global_batch_size=len(FILES), image_size=size
     )
     (batch,) = input_fn(tf.distribute.InputContext())
-    contents = [_read(str(path)) for path in sorted(tmp_path.iterdir())]
+    contents = [read_picture(str(path)) for path in sorted(tmp_path.iterdir())]
 
     # The network's place is taken by what it would be given.
     signatures = make_signatures(
