@@ -19,6 +19,7 @@ IMAGE_SIZE = Range(1, 4096)  # pixels
 FREEZE_AFTER = Range(-1, 4)  # nothing, the stem, the stem and one to four block groups
 
 PROJECTION_LAYERS = Range(1, 64)
+STEM_PADDING = Range(1, 8)  # pixels
 
 BOUNDS: Mapping[str, Bound] = {
     "resnet_depth": OneOf(RESNET_DEPTHS),
@@ -28,8 +29,9 @@ BOUNDS: Mapping[str, Bound] = {
     "proj_head_mode": OneOf(HEAD_MODES),
     "proj_out_dim": Range(1, 65_536),
     "num_proj_layers": PROJECTION_LAYERS,
+    "stem_padding": STEM_PADDING,
 }
-_WHOLE = frozenset(("resnet_depth", "proj_out_dim", "num_proj_layers"))
+_WHOLE = frozenset(("resnet_depth", "proj_out_dim", "num_proj_layers", "stem_padding"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Architecture:
         and blue that the network normalizes images by; it is then laid out as torchvision's.
       stem_relu: whether the first normalization is followed by ReLU: not so in what is made of the
         layers of lightly's ResNetGenerator.
+      stem_padding: pixels of zeros around images before the small stem's 3x3: 1 keeps the
+        resolution. 2, which adds as many pixels to every side, is solo-learn's for CIFAR.
       cifar_stem: whether the stem keeps the resolution; follows from the image size, see
         `uses_cifar_stem`.
     """
@@ -61,6 +65,7 @@ class Architecture:
     num_proj_layers: int = 3
     torch_normalization: tuple[float, ...] | None = None
     stem_relu: bool = True
+    stem_padding: int = 1
     cifar_stem: bool = False
 
     @property
@@ -94,6 +99,8 @@ class Architecture:
                 yield SettingError(name, getattr(self, name), "must be true or false")
         if self.stem_relu is False and self.cifar_stem is False:
             yield SettingError("stem_relu", False, "goes with the small stem only")
+        if self.stem_padding != 1 and self.cifar_stem is False:
+            yield SettingError("stem_padding", self.stem_padding, "goes with the small stem only")
         six = self.torch_normalization
         if six is not None and not _is_normalization(six):
             yield SettingError(
@@ -130,14 +137,14 @@ class Architecture:
     def from_json(cls, content: Any) -> Architecture:
         """Returns what `to_json` was made of, checked; fields that are not known are left out.
 
-        The two fields of PyTorch's may be missing, as they are in files of format 1.
+        The fields of PyTorch's may be missing, as they are in files of earlier versions.
 
         Raises:
           SettingError: a field is missing or cannot be.
         """
         content = content if isinstance(content, dict) else {}
         known = {f.name: f.default for f in dataclasses.fields(cls)}
-        optional = {"torch_normalization", "stem_relu"}
+        optional = {"torch_normalization", "stem_relu", "stem_padding"}
         for name in known:
             if name not in optional and name not in content:
                 raise SettingError(name, "nothing", "must be there")

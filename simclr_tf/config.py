@@ -16,7 +16,7 @@ from simclr_tf.errors import SettingError, UserError
 from simclr_tf.packaged_recipes import find_recipes
 
 # Of an architecture, but not flags: a checkpoint that came from PyTorch sets them.
-_NOT_FLAGS = {"torch_normalization": None, "stem_relu": True}
+_NOT_FLAGS = {"torch_normalization": None, "stem_relu": True, "stem_padding": 1}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,10 @@ LOCAL_ONLY = {
     "glob.glob": {"compat.py"},
     "tempfile.TemporaryFile": {"compat.py"},
     "os.dup": {"compat.py"},
-    "os.dup2": {"compat.py", "terminal.py"},  # terminal.py: of what is printed where nobody reads it
+    "os.dup2": {
+        "compat.py",
+        "terminal.py",
+    },  # terminal.py: of what is printed where nobody reads it
     "os.open": {"terminal.py"},
     "os.close": {"compat.py", "stopping.py"},
     # Pipes, and the end of a process.

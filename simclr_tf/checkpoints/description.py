@@ -13,9 +13,9 @@ from simclr_tf.errors import SettingError, UserError
 from simclr_tf.pixel_rule import BEFORE, PixelRule
 
 FILE_NAME = "simclr.json"
-# Read, too: 1 has no torch_normalization and no stem_relu, 2 has no pixel rule.
-FORMAT = 3
-READABLE = (1, 2, FORMAT)
+# Read, too: 1 has no torch_normalization and no stem_relu, 2 has no pixel rule, 3 no stem_padding.
+FORMAT = 4
+READABLE = (1, 2, 3, FORMAT)
 TRAIN_MODES = ("pretrain", "finetune")
 
 _CLASSES = Range(1, 2**31 - 1)  # TensorFlow's: a dimension of a tensor, and an int64

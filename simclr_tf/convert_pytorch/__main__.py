@@ -55,9 +55,10 @@ def _parse(argv: Sequence[str] | None) -> dict[str, Any]:
     add("--input", required=True, dest="file", help=".safetensors, .pt, .pth or .ckpt file")
     add("--output", required=True, help="folder to make, for --checkpoint")
     add("--drop", type=_prefixes, help="prefixes of tensors to leave out: a,b")
-    add("--mean", help="of red, green and blue; ImageNet's, 0.485,0.456,0.406")
-    add("--std", help="of red, green and blue; ImageNet's, 0.229,0.224,0.225")
+    add("--mean", help="of red, green and blue; the file's, else ImageNet's, 0.485,0.456,0.406")
+    add("--std", help="of red, green and blue; the file's, else ImageNet's, 0.229,0.224,0.225")
     add("--image_size", type=int, help="pixels; 224, or 32 with a stem of 3x3")
+    add("--stem_padding", type=int, help="pixels, of a 3x3 stem; 1, solo-learn's 2")
     add("--epsilon", type=float, help="of batch normalizations; PyTorch's, 1e-05")
     given = vars(parser.parse_args(argv))
     return given | {name: _numbers(name, given[name]) for name in ("mean", "std") if name in given}

@@ -7,12 +7,13 @@ call is only noted down.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 import pickletools
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
@@ -44,35 +45,47 @@ _STORAGES = {
 }
 _TENSOR = "torch._utils._rebuild_tensor_v2"
 _PARAMETER = "torch._utils._rebuild_parameter"
-# What training loops keep beside weights. None of it is called or made.
-_KNOWN = {
-    *(_TENSOR, _PARAMETER, "collections.OrderedDict", "collections.defaultdict"),
-    *("torch.Size", "torch.device", "torch.serialization._get_layout", "argparse.Namespace"),
-    *("builtins.set", "__builtin__.set", "pathlib.PosixPath", "_codecs.encode", "numpy.dtype"),
-    *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
-    *(f"torch.{kind}Storage" for kind in _STORAGES),
-    *(f"torch.{kind}" for kind in ("float32", "float64", "float16", "bfloat16", "int64")),
-}
+_MOST_SETTINGS = 10_000  # that are looked through, beside the weights
 _WEIGHTS = ("state_dict", "model_state_dict", "model")  # where training loops keep the weights
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(eq=False)
 class _Note:
-    """Something that unpickling would look up (no arguments), or look up and call."""
+    """Something that unpickling would look up (no arguments), or look up and call.
+
+    Attributes:
+      name: of what would be looked up.
+      arguments: that it would be called with.
+      state: that the object would get.
+    """
 
     name: str
     arguments: Any = None
+    state: Any = None
 
 
 class _Unsafe(Exception):
-    """The pickle refers to something that is not needed for weights."""
+    """Something that is not known to be a tensor stands where one must be."""
 
 
-def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Returns the tensors of a .safetensors file, or of what torch.save wrote, by name.
+class PyTorchFile(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      tensors: by name.
+      settings: what lies beside them, such as hyperparameters: plain values by the last part of
+        their name, the outermost of several.
+    """
+
+    tensors: dict[str, np.ndarray]
+    settings: dict[str, Any]
+
+
+def read(path: str) -> PyTorchFile:
+    """Reads a .safetensors file, or what torch.save wrote.
 
     Raises:
-      SettingError: unreadable, or a pickle that refers to anything that weights do not need.
+      SettingError: unreadable, or something else stands where a tensor must be.
     """
     if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise SettingError(
@@ -82,7 +95,7 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
         content = file.read()
     try:
         if path.endswith(".safetensors"):
-            return _read_safetensors(content)
+            return PyTorchFile(_read_safetensors(content), {})
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise SettingError(
                 "input",
@@ -95,8 +108,8 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
         raise SettingError(
             "input",
             path,
-            f"refers to {error}, which weights do not need and which is not run here",
-            "in PyTorch, save its state_dict alone",
+            f"holds {error} where a tensor must be, which is not run here",
+            "in PyTorch, save the network's state_dict",
         ) from None
     except (
         *(safetensors.SafetensorError, zipfile.BadZipFile, EOFError, NotImplementedError),
@@ -118,7 +131,7 @@ def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
     }
 
 
-def _read_zip(content: bytes) -> dict[str, np.ndarray]:
+def _read_zip(content: bytes) -> PyTorchFile:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = {info.filename.partition("/")[2]: info for info in archive.infolist()}
         if any(info.compress_type != zipfile.ZIP_STORED for info in names.values()):
@@ -127,19 +140,55 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
             raise ValueError("its numbers are big-endian")
         top = _follow(archive.read(names["data.pkl"]))
         weights = next((top[key] for key in _WEIGHTS if isinstance(top.get(key), dict)), top)
-        tensors = {name: _spread(value) for name, value in weights.items()}
-        return {
-            str(name): _materialize(value, archive, names)
+        tensors = {
+            str(name): _spread(value, must_be=weights is not top) for name, value in weights.items()
+        }
+        read = {
+            name: _materialize(value, archive, names)
             for name, value in tensors.items()
             if value is not None
         }
+        beside = {name: value for name, value in top.items() if value is not weights}
+        return PyTorchFile(read, _settings(beside if weights is not top else {}))
 
 
-def _spread(value: Any) -> tuple | None:
-    """Returns the arguments that would rebuild a tensor; None for what is none."""
+def _spread(value: Any, *, must_be: bool) -> tuple | None:
+    """Returns the arguments that would rebuild a tensor; None for what is none.
+
+    Raises:
+      _Unsafe: `must_be`, and it is another object.
+    """
     if isinstance(value, _Note) and value.name == _PARAMETER:
         value = value.arguments[0]
-    return value.arguments if isinstance(value, _Note) and value.name == _TENSOR else None
+    if isinstance(value, _Note) and value.name == _TENSOR:
+        return value.arguments
+    if isinstance(value, _Note) and must_be:
+        raise _Unsafe(value.name[:100])
+    return None
+
+
+def _settings(beside: dict) -> dict[str, Any]:
+    """Returns the plain values in what lies beside weights, whatever holds them.
+
+    OmegaConf's nodes keep a value as their state's `_val`, and children as `_content`.
+    """
+    found: dict[str, Any] = {}
+    waiting: collections.deque[dict] = collections.deque([beside])
+    for _ in range(_MOST_SETTINGS):
+        if not waiting:
+            break
+        for name, value in waiting.popleft().items():
+            while isinstance(value, _Note) and isinstance(value.state, dict):
+                value = value.state.get("_val", value.state.get("_content", value.state))
+            if isinstance(value, dict):
+                waiting.append(value)
+            elif isinstance(value, (str, int, float)) or _are_numbers(value):
+                found.setdefault(str(name), value)
+    return found
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(each, float) for each in value)
 
 
 def _materialize(
@@ -147,6 +196,9 @@ def _materialize(
 ) -> np.ndarray:
     storage, offset, shape, strides = arguments[:4]
     _, kind, key, *_ = storage.arguments
+    # What is nested in itself takes for ever to be counted, or named.
+    if not isinstance(key, str) or not all(type(n) is int for n in (offset, *shape, *strides)):
+        raise ValueError("a tensor has no plain shape and place")
     dtype = np.dtype(_STORAGES[kind.name.removeprefix("torch.").removesuffix("Storage")])
     numbers = np.frombuffer(archive.read(names[f"data/{key}"]), dtype)
     last = offset + sum((size - 1) * step for size, step in zip(shape, strides))
@@ -224,10 +276,7 @@ class _Machine:
         stack = self.stack
         if name in ("GLOBAL", "STACK_GLOBAL"):
             words = argument.split(" ") if name == "GLOBAL" else [stack.pop(-2), stack.pop()]
-            found = ".".join(words)
-            if found not in _KNOWN:
-                raise _Unsafe(found[:100])
-            stack.append(_Note(found))
+            stack.append(_Note(".".join(words)))
         elif name == "BINPERSID":
             stack.append(_Note("storage", stack.pop()))
         elif name in ("REDUCE", "NEWOBJ"):
@@ -236,7 +285,9 @@ class _Machine:
             empty = made == "collections.OrderedDict" and not arguments
             stack.append({} if empty else _Note(made, arguments))
         elif name == "BUILD":
-            stack.pop()  # the attributes of an object that is not made
+            state = stack.pop()
+            if isinstance(stack[-1], _Note):
+                stack[-1].state = state
         elif name not in ("PROTO", "FRAME", "STOP"):
             raise ValueError(f"its pickle uses {name}")
 

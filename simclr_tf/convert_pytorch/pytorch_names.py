@@ -23,7 +23,7 @@ _NORM = {
 _COUNT = "num_batches_tracked"  # by each batch norm; of no use
 _BLOCK = re.compile(r"(\d+)\.(conv|bn|downsample\.|shortcut\.)(\d)\.(\w+)")
 _HEAD = re.compile(r"(?:.*\.)?(?:projection_head|projector|proj_head)\.(?:layers\.)?(\d+)\.(\w+)")
-_CLASSIFIER = re.compile(r"(?:.*\.)?online_classifier\.(?:linear\.)?(weight|bias)")
+_CLASSIFIER = re.compile(r"(?:(?:.*\.)?online_classifier|classifier)\.(?:linear\.)?(weight|bias)")
 
 
 def map_names(tensors: Mapping[str, np.ndarray], source: str) -> tuple[dict[str, str], bool]:

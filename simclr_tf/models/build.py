@@ -23,6 +23,7 @@ def build_encoder(
         batch_norm_momentum=batch_norm_momentum,
         torch_normalization=architecture.torch_normalization,
         stem_relu=architecture.stem_relu,
+        stem_padding=architecture.stem_padding,
     )
 
 

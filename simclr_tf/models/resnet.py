@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.architecture import BOUNDS, FREEZE_AFTER
+from simclr_tf.architecture import BOUNDS, FREEZE_AFTER, STEM_PADDING
 from simclr_tf.bounds import check_argument
 from simclr_tf.models.blocks import (
     BottleneckBlock,
@@ -48,6 +48,7 @@ class Stem(tf.keras.layers.Layer):
         end, where one row and column are enough.
       norm: Makes the normalization layers.
       relu: Rectify the result; needed where it is pooled.
+      padding: Pixels of zeros around images before the convolution of `cifar_stem`.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Stem(tf.keras.layers.Layer):
         pad_pool: bool,
         norm: MakeNorm,
         relu: bool,
+        padding: int,
     ) -> None:
         super().__init__(name="stem")
+        self.more_padding = padding - 1
         self.pool = not cifar_stem
         self.pad_pool = pad_pool
         self.layers = []
@@ -78,6 +81,9 @@ class Stem(tf.keras.layers.Layer):
     def call(self, images: tf.Tensor, training: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the last convolution's output, and that normalized, rectified and pooled."""
         hidden = images
+        if self.more_padding:
+            more = [self.more_padding] * 2
+            hidden = tf.pad(hidden, [[0, 0], more, more, [0, 0]])
         for layer in self.layers:
             norm = isinstance(layer, BatchNormRelu)
             hidden = layer(hidden, training=training) if norm else layer(hidden)
@@ -126,6 +132,8 @@ class ResNet(tf.keras.Model):
         it pads as PyTorch does; and where a group keeps the shape, as the first one of depth
         18 and 34, its shortcut is the identity.
       stem_relu: Rectify what the stem returns. Not doing so needs `cifar_stem`.
+      stem_padding: Pixels of zeros around images before a 3x3 stem. 1 keeps the resolution, more
+        needs `cifar_stem`.
       name: Name of the layer.
 
     Raises:
@@ -144,6 +152,7 @@ class ResNet(tf.keras.Model):
         batch_norm_momentum: float = 0.9,
         torch_normalization: Sequence[float] | None = None,
         stem_relu: bool = True,
+        stem_padding: int = 1,
         name: str = "resnet",
     ) -> None:
         super().__init__(name=name)
@@ -163,10 +172,14 @@ class ResNet(tf.keras.Model):
             "batch_norm_momentum": batch_norm_momentum,
             "torch_normalization": torch_normalization,
             "stem_relu": stem_relu,
+            "stem_padding": stem_padding,
             "name": name,
         }
         if not (stem_relu or cifar_stem):
             raise ValueError("stem_relu=False goes with cifar_stem=True only")
+        check_argument("stem_padding", stem_padding, STEM_PADDING, whole=True)
+        if stem_padding != 1 and not cifar_stem:
+            raise ValueError(f"stem_padding={stem_padding} goes with cifar_stem=True only")
         self._torch_normalization = torch_normalization
         self._frozen_after = -1
         norm = functools.partial(BatchNormRelu, global_bn=global_bn, momentum=batch_norm_momentum)
@@ -177,6 +190,7 @@ class ResNet(tf.keras.Model):
             pad_pool=torch_normalization is not None,
             norm=norm,
             relu=stem_relu,
+            padding=stem_padding,
         )
         block, counts = LAYOUTS[depth]
         self.block_groups = []

@@ -21,7 +21,7 @@ from simclr_tf import compat
 compat.import_tensorflow()
 
 from simclr_tf.checkpoints import find_weights, restore_parts  # noqa: E402
-from simclr_tf.convert_pytorch.pytorch_file import read_tensors  # noqa: E402
+from simclr_tf.convert_pytorch.pytorch_file import read  # noqa: E402
 from simclr_tf.convert_pytorch.pytorch_names import as_stored_here, map_names  # noqa: E402
 from simclr_tf.errors import UserError  # noqa: E402
 from simclr_tf.training.build import build_plain  # noqa: E402
@@ -56,7 +56,7 @@ def damage(path: Path, draw: random.Random) -> None:
 def load(folder: Path, networks: dict[str, Network], kind: str) -> None:
     """Does what a command does; the network is built once for each kind, from the intact files."""
     if kind in ("pickle", "safetensors"):
-        tensors = read_tensors(str(next(folder.iterdir())))
+        tensors = read(str(next(folder.iterdir()))).tensors
         for name, path in map_names(tensors, kind)[0].items():
             as_stored_here(path, tensors[name])
         return

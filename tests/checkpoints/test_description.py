@@ -75,7 +75,7 @@ def test_the_layout_is_that_of_0_1() -> None:
     )
     written = unnamed.to_json()
     assert written["preprocessing"].pop("pixel_rule") == BEFORE.to_json()
-    assert written == {**run, "format": 3}
+    assert written == {**run, "format": 4}
     assert Description.from_json(run, shapes=None, path="simclr.json") == unnamed
 
 

@@ -206,7 +206,7 @@ def test_paths_that_hold_no_weights(saved, tmp_path) -> None:
         (None, "no simclr.json beside it, .* and is not of the reference release either"),
         ("{", "is not valid JSON"),
         ("[]", "has format None"),
-        ('{"format": 99}', "has format 99, this version of simclr_tf reads formats 1 to 3"),
+        ('{"format": 99}', "has format 99, this version of simclr_tf reads formats 1 to 4"),
         ('{"format": 2}', "says resnet_depth=nothing, which cannot be"),
         ({"resnet_depth": 34}, r"says resnet_depth=34, the checkpoint has 18 \(encoder/block_gro"),
         ({"width_multiplier": 90.5}, r"says width_multiplier=90.5, .* 0.03125 \(encoder/stem/lay"),

@@ -23,15 +23,16 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.checkpoints import Description, find_weights, restore_parts
 from simclr_tf.convert_pytorch.__main__ import main
-from simclr_tf.convert_pytorch.convert import IMAGENET_MEAN, IMAGENET_STD, convert
-from simclr_tf.convert_pytorch.pytorch_file import read_tensors
+from simclr_tf.convert_pytorch.convert import convert
+from simclr_tf.convert_pytorch.layouts import IMAGENET
+from simclr_tf.convert_pytorch.pytorch_file import read
 from simclr_tf.convert_pytorch.pytorch_names import map_names
 from simclr_tf.errors import UserError
 from simclr_tf.training.build import build_plain
 from tests.checkpoints.reference_release import images_of
 
 GOLDEN = Path(__file__).parents[1] / "golden/pytorch"
-SIZES = {"lightly_r18.ckpt": 48, "torchvision_r50.safetensors": 40, "lightly_cifar.pt": 32}
+SIZES = {"lightly_r18.ckpt": 48, "lightly_cifar.pt": 32, "solo_learn.ckpt": 32}  # others: 40 px
 FLAGS = {"torchvision_r50.safetensors": ["--epsilon=0.001"]}
 PYTORCH = os.environ.get("PYTORCH_PYTHON")
 
@@ -44,7 +45,7 @@ def assert_converted(folder: Path, name: str, output: Path) -> Description:
     description = weights.description
     network = build_plain(description.architecture, description.num_classes)
     assert "0 missing, 0 unexpected, 0 mismatched" in restore_parts(network.parts, weights)
-    outputs = network(tf.constant(images_of(SIZES[name])))
+    outputs = network(tf.constant(images_of(SIZES.get(name, 40))))
     for key, expected in json.loads((folder / "expected.json").read_text())[name].items():
         np.testing.assert_allclose(outputs[key], expected, atol=1e-5, rtol=1e-5, err_msg=key)
     return description
@@ -69,7 +70,87 @@ def test_features_are_pytorch_s(name, expected, tmp_path) -> None:
     description = assert_converted(GOLDEN, name, tmp_path / "out")
     told = {**vars(description), **vars(description.architecture)}
     assert {key: told[key] for key in expected} == expected
-    assert told["torch_normalization"] == (*IMAGENET_MEAN, *IMAGENET_STD)
+    assert told["torch_normalization"] == (*IMAGENET[0], *IMAGENET[1])
+
+
+CIFAR = (0.4914, 0.4822, 0.4465, 0.2470, 0.2435, 0.2616)
+LEFT = "  left out: projection head, {} tensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "said"),
+    [
+        (
+            "solo_learn.ckpt",
+            {"stem_padding": 2, "num_classes": 4, "torch_normalization": CIFAR},
+            [
+                "  names as solo-learn gives them",
+                "  left out: momentum networks, 24 tensors",
+                LEFT.format(4),
+                "  images normalized by 0.4914,0.4822,0.4465 and 0.247,0.2435,0.2616 "
+                "(as the file says)",
+                "  3x3 stem padded by 2 (another value: --stem_padding)",
+            ],
+        ),
+        (
+            "moco_v1.pth.tar",
+            {"num_classes": None, "proj_head_mode": "none"},
+            [
+                "  names as MoCo gives them",
+                "  left out: momentum encoder, 122 tensors",
+                LEFT.format(2),
+                "  left out: queue, 2 tensors",
+            ],
+        ),
+        (
+            "moco_v2.pth.tar",
+            {"num_classes": None, "proj_head_mode": "none"},
+            ["  left out: momentum encoder, 124 tensors", LEFT.format(4)],
+        ),
+        (
+            "sthalles.pth.tar",
+            {"num_classes": None, "proj_head_mode": "none"},
+            ["  names as sthalles/SimCLR gives them", LEFT.format(4)],
+        ),
+        (
+            "lightly_train.ckpt",
+            {"num_proj_layers": 2, "torch_normalization": (0.5, 0.4, 0.3, 0.2, 0.3, 0.4)},
+            ["  names as lightly-train gives them"],
+        ),
+        (
+            "timm.pth",
+            {"num_classes": 5, "torch_normalization": (*IMAGENET[0], *IMAGENET[1])},
+            [
+                "  names as torchvision or timm gives them",
+                "  images normalized by 0.485,0.456,0.406 and 0.229,0.224,0.225 "
+                "(assumed; other values: --mean, --std)",
+            ],
+        ),
+    ],
+)
+def test_code_bases_are_known_by_their_names(name, expected, said, tmp_path, capsys) -> None:
+    description = assert_converted(GOLDEN, name, tmp_path / "out")
+    told = {**vars(description), **vars(description.architecture)}
+    assert {key: told[key] for key in expected} == expected
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line not in printed] == []
+
+
+def test_another_padding_is_another_network(tmp_path, capsys) -> None:
+    """As large a difference as this is what a wrong guess costs."""
+    features = {}
+    for padding in (1, 2):
+        output = f"{tmp_path}/{padding}"
+        flags = [f"--input={GOLDEN}/solo_learn.ckpt", f"--output={output}"]
+        assert main([*flags, f"--stem_padding={padding}"]) == 0
+        weights = find_weights(output)
+        network = build_plain(weights.description.architecture, 4)
+        restore_parts(network.parts, weights)
+        features[padding] = network(tf.constant(images_of(32)))["final_avg_pool"].numpy()
+    scale = np.abs(features[2]).max()
+    assert np.abs(features[1] - features[2]).max() > 0.01 * scale
+    assert main([f"--input={GOLDEN}/timm.pth", f"--output={tmp_path}/3", "--stem_padding=2"]) == 2
+    assert "--stem_padding=2 goes with the small stem only" in capsys.readouterr().err
 
 
 def test_the_command_says_its_own_lines_only(tmp_path) -> None:
@@ -77,7 +158,7 @@ def test_the_command_says_its_own_lines_only(tmp_path) -> None:
     flags = [f"--input={GOLDEN}/lightly_cifar.pt", f"--output={tmp_path}/out"]
     done = subprocess.run([*command, *flags], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == 2
+    assert len(done.stdout.splitlines()) == 5
     assert done.stdout.endswith(f"use it with --checkpoint={tmp_path}/out\n")
 
 
@@ -91,7 +172,7 @@ def test_against_pytorch_itself(tmp_path) -> None:
 
 
 def test_file_is_read_as_pytorch_wrote_it() -> None:
-    tensors = read_tensors(str(GOLDEN / "lightly_r18.ckpt"))
+    tensors = read(str(GOLDEN / "lightly_r18.ckpt")).tensors
     assert tensors["backbone.0.weight"].shape == (2, 3, 7, 7)
     assert tensors["backbone.1.num_batches_tracked"].dtype == np.int64
     assert len(tensors) == 138  # of the state_dict; nothing of the optimizer
@@ -103,11 +184,9 @@ def rename(tensors: dict, *pairs: tuple[str, str]) -> dict:
     return tensors
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "module.", "module.encoder_q.", "backbone.", "model.", "encoder.", "net.0."]
-)
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.", "encoder.", "net.0."])
 def test_prefixes(prefix) -> None:
-    tensors = read_tensors(str(GOLDEN / "torchvision_r50.safetensors"))
+    tensors = read(str(GOLDEN / "torchvision_r50.safetensors")).tensors
     plain, _ = map_names(rename(tensors, ("module.", "")), "FILE")
     names, stem_relu = map_names(rename(tensors, ("module.", prefix)), "FILE")
     assert names == {f"{prefix}{name}": path for name, path in plain.items()}
@@ -129,7 +208,7 @@ def test_normalization_and_what_to_leave_out(tmp_path) -> None:
 
 def spoil(name: str, value, folder: Path) -> Path:
     """Writes the safetensors fixture with one tensor more, or fewer where `value` is None."""
-    tensors = dict(read_tensors(str(GOLDEN / "torchvision_r50.safetensors")))
+    tensors = dict(read(str(GOLDEN / "torchvision_r50.safetensors")).tensors)
     tensors.pop(name, None)
     if value is not None:
         tensors[name] = value
@@ -171,12 +250,31 @@ def torch_zip(path: Path, pickled: bytes, compression: int = zipfile.ZIP_STORED)
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_pickle_that_would_run_something_is_refused(protocol, tmp_path) -> None:
-    content = {"state_dict": {}, "more": [Harmful()]}
+def test_what_a_pickle_would_run_is_not_run(protocol, tmp_path) -> None:
+    """Beside weights it is passed over, where a tensor must be it is named."""
+    content = {"state_dict": {}, "more": [Harmful()], "lr": 0.5}
+    path = torch_zip(tmp_path / "beside.pt", pickle.dumps(content, protocol))
+    assert read(path) == ({}, {"lr": 0.5})
+    content = {"state_dict": {"weight": Harmful()}}
     path = torch_zip(tmp_path / "bad.pt", pickle.dumps(content, protocol))
-    with pytest.raises(UserError, match=r"refers to (posix|nt)\.mkdir, which weights do not need"):
-        read_tensors(path)
+    with pytest.raises(UserError, match=r"holds (posix|nt)\.mkdir where a tensor must be, which"):
+        read(path)
     assert not os.path.exists("/tmp/simclr_tf_must_not_exist")
+
+
+def test_what_is_nested_in_itself_takes_no_time(tmp_path) -> None:
+    """Names, places and shapes of 2**60 parts in half a kilobyte; to print one takes for ever."""
+    nested = "K\x01\x85" + "q\x05h\x05\x86" * 60
+    key = STORAGE.replace("X\x01\x00\x00\x000", nested)
+    for arguments in (
+        f"{key}K\x00K\x04\x85K\x01\x85",
+        f"{STORAGE}K\x00{nested}K\x01\x85",
+        f"{STORAGE}{nested}K\x04\x85K\x01\x85",
+    ):
+        pickled = f"\x80\x02}}}}X\x01\x00\x00\x00a{TENSOR}({arguments}\x89}}tRs."
+        path = torch_zip(tmp_path / "nested.pt", pickled.encode("latin-1"))
+        with pytest.raises(UserError, match="a tensor has no plain shape and place"):
+            read(path)
 
 
 TENSOR = "ctorch._utils\n_rebuild_tensor_v2\n"
@@ -223,11 +321,11 @@ def test_pickles_that_say_nothing_sensible(pickled, words, tmp_path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/data/0", np.arange(4, dtype=np.float32).tobytes())
     if words is None:
-        for value in read_tensors(str(path)).values():
+        for value in read(str(path)).tensors.values():
             np.testing.assert_array_equal(value, [0, 1, 2, 3])
         return
     with pytest.raises(UserError, match=words):
-        read_tensors(str(path))
+        read(str(path))
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_every_row_is_a_field_and_the_other_way_round() -> None:
     config = parse([])
     names = [row.name for row in flag_definitions.rows()]
     assert len(names) == len(set(names))
-    assert config.flat().keys() - set(names) == {"torch_normalization", "stem_relu"}
+    assert config.flat().keys() - set(names) == {"torch_normalization", "stem_relu", "stem_padding"}
     assert config.replace(image_size=32).architecture.cifar_stem
     assert not config.replace(image_size=33).architecture.cifar_stem
     with pytest.raises(TypeError, match="no_such"):
