@@ -12,9 +12,10 @@ from simclr_tf import paths
 from simclr_tf.config import Config
 from simclr_tf.evaluation.accuracy import wilson_interval
 from simclr_tf.report.figures import ByLabels
+from simclr_tf.runs import looking
 from simclr_tf.runs.evaluation_files import Row
 from simclr_tf.runs.frozen import Examples, FrozenEncoder, draw_labels, fit_draws, per_class
-from simclr_tf.runs.looking import MOST_TEST, MOST_TRAIN, Looked
+from simclr_tf.runs.looking import Looked
 from simclr_tf.runs.pictures import Pictures, encode_some
 from simclr_tf.runs.record import Record
 from simclr_tf.training.build import build_plain
@@ -63,8 +64,8 @@ def measure_untrained(frozen: FrozenEncoder, looked: Looked) -> list[Point]:
     train, test = (
         encode_some(encoder, dataset, config, split, most=most, labeled=True)
         for dataset, split, most in (
-            (frozen.train_set, asked.train_split, MOST_TRAIN),
-            (frozen.test_set, asked.eval_split, MOST_TEST),
+            (frozen.train_set, asked.train_split, looking.MOST_TRAIN),
+            (frozen.test_set, asked.eval_split, looking.MOST_TEST),
         )
     )
     return _measure(config, train, _examples(train), _examples(test))

@@ -108,15 +108,20 @@ def test_figures_of_other_weights_are_left_out(digits_run, report_of, tmp_path, 
     assert said in capsys.readouterr().out
 
 
-def test_of_many_images_some_are_looked_at(digits_run, report_of, monkeypatch) -> None:
+def test_of_many_images_some_are_looked_at(digits_run, report_of, tmp_path, monkeypatch) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(digits_run, other, ignore=shutil.ignore_patterns("*.html", "probe.json"))
     monkeypatch.setattr(looking, "MOST_TRAIN", 200)
     monkeypatch.setattr(looking, "MOST_TEST", 50)
-    page = report_of(digits_run, "--label_fractions=1", name="some.html")
+    page = report_of(other, "--label_fractions=0.1")
     drawn, text = data_of(page)["map"], page.read_text()
     assert drawn["names"] == [f"test/{place * 355 // 50}" for place in range(50)]
     assert "50 of the 355 images of digits, test, evenly spaced" in text
     assert "200 of the 1,442 images of digits, train, evenly spaced" in text
-    assert "200 labels, evenly spaced samples; 50 test images" in text
+    assert "k 20, T 0.1, 200 labels, evenly spaced samples; 50 test images, 95%" in text
+    # A tenth of all labels, not of those that were looked at.
+    assert charts_of(page)["learned features"]["x"] == [140]
+    assert charts_of(page)["untrained features"]["x"] == [140]
 
 
 class _Elements(HTMLParser):
@@ -152,7 +157,7 @@ def test_without_labels_map_and_neighbors_are_left(page_without_labels: Path) ->
     text, drawn = page_without_labels.read_text(), data_of(page_without_labels)["map"]
     assert len(drawn["x"]) == 60 and set(drawn["label"]) == set(drawn["vote"]) == {-1}
     assert drawn["classes"] == []
-    assert text.count('class="query"') == 8 and "vote:" not in text
+    assert text.count('class="query"') == 8 and ">vote: " not in text
     assert text.count("There are no labels") == 2
     assert "metrics.jsonl is not here" in text and "environment.json is not here" in text
     assert text.count("--folder_labels=folders") >= 2
@@ -203,6 +208,6 @@ def test_of_a_classifier(digits_run: Path, report_of) -> None:
 def test_it_reads_the_newest_checkpoint_and_changes_nothing(digits_run: Path, digits_page) -> None:
     assert "step 3 of 3" in digits_page.read_text()
     names = {path.name for path in digits_run.iterdir() if path.suffix == ".html"}
-    assert names <= {"report.html", "again.html", "some.html"}
+    assert names <= {"report.html", "again.html"}
     assert find_weights(str(digits_run), trust_checkpoint=False).prefix.endswith("ckpt-3")
     assert tf.io.gfile.exists(f"{digits_run}/config.json")
