@@ -120,12 +120,12 @@ def _chart(shares: Sequence[ByLabels]) -> Chart:
 
 def _table_of(shares: Sequence[ByLabels]) -> str:
     counts = sorted({labels for one in shares for labels in one.labels})
-    columns = [dict(zip(one.labels, one.accuracies)) for one in shares]
-    rows = [
-        (f"{labels:,}", *(f"{c[labels]:.1%}" if labels in c else "–" for c in columns))
-        for labels in counts
-    ]
-    return table(("labels", *(one.name for one in shares)), rows)
+    rows = []
+    for one in shares:
+        known = dict(zip(one.labels, one.accuracies))
+        cells = (f"{100 * known[labels]:.1f}" if labels in known else "–" for labels in counts)
+        rows.append((one.name, *cells))
+    return table(("labels", *(f"{labels:,}" for labels in counts)), rows, "numbers")
 
 
 def setup_section(
