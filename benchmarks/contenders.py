@@ -107,7 +107,7 @@ def _in_memory(pictures: list[np.ndarray]):
         def check_split(self, split, *, field="train_split"):
             pass
 
-        sample_labels = all_labels = only = _renumber = None
+        sample_labels = all_labels = only = labels_only = _renumber = None
 
     return InMemory()
 

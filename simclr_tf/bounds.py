@@ -87,7 +87,9 @@ class Steps:
 
 
 # Bounds that a flag and a constructor share, and no other room on the ground floor owns.
+MIN_CROP_AREA = Range(0.0, 1.0, above_low=True)  # share of an image
 COLOR_JITTER_STRENGTH = Range(0.0, 2.5)  # hue turns by 0.2 of it, and half a turn is all there is
+DISTILLATION_WEIGHT = Range(0.0, 1.0, above_low=True)
 FEATURE_FILES = (".parquet", ".npy", ".csv")
 CONTRASTIVE_LOSSES = OneOf(("nt_xent", "dcl", "supcon"))
 OPTIMIZERS = OneOf(("momentum", "adam", "lars", "lamb", "adamw"))

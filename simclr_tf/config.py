@@ -36,6 +36,10 @@ class Task:
     def pretraining(self) -> bool:
         return self.train_mode == "pretrain"
 
+    @property
+    def distilling(self) -> bool:
+        return self.train_mode == "distill"
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -58,6 +62,7 @@ class Data:
 class Augmentation:
     """How views are made, and where."""
 
+    min_crop_area: float
     color_jitter_strength: float
     use_blur: bool
     augment_on: str
@@ -120,6 +125,20 @@ class Finetuning:
     fine_tune_after_block: int
     ft_proj_selector: int
     zero_init_logits_layer: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+    """Whose predictions a student learns, and how."""
+
+    teacher: str | None
+    distill_temperature: float
+    distill_weight: float
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels are learned from, too."""
+        return self.distill_weight < 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,6 +229,7 @@ class Config:
     loss: Loss
     optimization: Optimization
     finetuning: Finetuning
+    distillation: Distillation
     evaluation: Evaluation
     embedding: Embedding
     files: Files
@@ -253,6 +273,7 @@ _CLASSES: dict[str, type] = {
     "loss": Loss,
     "optimization": Optimization,
     "finetuning": Finetuning,
+    "distillation": Distillation,
     "evaluation": Evaluation,
     "embedding": Embedding,
     "files": Files,

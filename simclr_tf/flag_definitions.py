@@ -127,8 +127,9 @@ GROUPS = (
             Flag(
                 "train_mode",
                 "pretrain",
-                "pretrain: contrastive, without labels. finetune: supervised, from --checkpoint.",
-                OneOf(("pretrain", "finetune")),
+                "pretrain: contrastive, without labels. finetune: supervised, from --checkpoint. "
+                "distill: a student learns what --teacher predicts, without labels.",
+                OneOf(("pretrain", "finetune", "distill")),
             ),
             Flag(
                 "mode",
@@ -173,8 +174,8 @@ GROUPS = (
             Flag(
                 "trust_checkpoint",
                 False,
-                "Whether --checkpoint may be a SavedModel with operations that could use files, "
-                "network or Python once it is loaded.",
+                "Whether --checkpoint or --teacher may be a SavedModel with operations that could "
+                "use files, network or Python once it is loaded.",
                 identity=False,
             ),
             Flag(
@@ -246,7 +247,8 @@ GROUPS = (
             Flag(
                 "labels_per_class",
                 0,
-                "Number of labeled images of each class of --train_split to fine-tune on, or to "
+                "Number of labeled images of each class of --train_split to fine-tune on (or to "
+                "learn from beside a --teacher), or to "
                 "fit logistic regression on in --mode=probe and --mode=evaluate, drawn by --seed. "
                 "0: all.",
                 _COUNT,
@@ -275,6 +277,12 @@ GROUPS = (
         "augmentation",
         "Augmentation",
         (
+            Flag(
+                "min_crop_area",
+                0.08,
+                "The smallest share of an image that a view shows in pretraining.",
+                bounds.MIN_CROP_AREA,
+            ),
             Flag(
                 "color_jitter_strength",
                 1.0,
@@ -440,6 +448,34 @@ GROUPS = (
                 Range(-1, architecture.PROJECTION_LAYERS.high),
             ),
             Flag("zero_init_logits_layer", False, "Whether the classifier starts at zero."),
+        ),
+    ),
+    Group(
+        "distillation",
+        "Distillation",
+        (
+            Flag(
+                "teacher",
+                None,
+                "Whose predictions a student learns: a run's model_dir, a checkpoint path or a "
+                "SavedModel, with a classifier. It stays as it is.",
+                path=PathIn(),
+            ),
+            Flag(
+                "distill_temperature",
+                1.0,
+                "By which the logits of teacher and student are divided (SimCLRv2: 0.1 for a "
+                "student of the teacher's architecture, 1 for a smaller one).",
+                bounds.TEMPERATURE,
+            ),
+            Flag(
+                "distill_weight",
+                1.0,
+                "The teacher's share of the loss; cross-entropy with labels has the rest. Below 1, "
+                "--labels_per_class says how many labels are used, of all images. 1: no label is "
+                "read.",
+                bounds.DISTILLATION_WEIGHT,
+            ),
         ),
     ),
     Group(

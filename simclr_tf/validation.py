@@ -19,6 +19,7 @@ def check(config: Config) -> None:
     _check_length(config)
     _check_paths(config)
     _check_task(config)
+    _check_distillation(config)
     _check_protocols(config)
     _check_embedding(config)
     _check_export(config)
@@ -75,8 +76,11 @@ def _check_task(config: Config) -> None:
             "is for fine-tuning and cannot be used while pre-training",
             "add `train_mode=finetune` or `mode=probe`, or remove it",
         )
-    for name in ("allow_partial_checkpoint", "trust_checkpoint"):
-        if getattr(task, name) and not task.checkpoint:
+    for name, paths_of_weights in (
+        ("allow_partial_checkpoint", [task.checkpoint]),
+        ("trust_checkpoint", [task.checkpoint, config.distillation.teacher]),
+    ):
+        if getattr(task, name) and not any(paths_of_weights):
             raise SettingError(name, None, "does nothing without `checkpoint`", "add it")
     if config.optimization.micro_batch_size and not task.pretraining and task.mode in _TRAINING:
         raise SettingError(
@@ -109,6 +113,40 @@ def _check_task(config: Config) -> None:
             task.mode,
             "has nothing to evaluate with `lineareval_while_pretraining=false`",
             "use `mode=train`, then `mode=probe`",
+        )
+
+
+def _check_distillation(config: Config) -> None:
+    asked, task = config.distillation, config.task
+    if not task.distilling:
+        for name in vars(asked):
+            if name in config.given:
+                value = getattr(asked, name)
+                raise SettingError(
+                    name, value, "does nothing without `train_mode=distill`", "add it"
+                )
+    if not task.distilling or task.mode not in _TRAINING:
+        return
+    if not asked.teacher:
+        raise SettingError(
+            "train_mode",
+            "distill",
+            "needs `teacher`, whose predictions the student learns",
+            "give the model_dir of a fine-tuned run",
+        )
+    if task.model_dir and paths.same_place(asked.teacher, task.model_dir):
+        raise SettingError(
+            "teacher",
+            asked.teacher,
+            "is `model_dir`, where the student goes",
+            "give another `model_dir`",
+        )
+    if config.data.labels_per_class and not asked.reads_labels:
+        raise SettingError(
+            "labels_per_class",
+            config.data.labels_per_class,
+            "does nothing with `distill_weight=1`, which reads no label",
+            "give a `distill_weight` below 1, or remove it",
         )
 
 
@@ -195,8 +233,8 @@ def _check_report(config: Config) -> None:
 
 
 def _check_paths(config: Config) -> None:
-    for name in ("model_dir", "checkpoint"):
-        path = getattr(config.task, name)
+    for name in ("model_dir", "checkpoint", "teacher"):
+        path = config.flat()[name]
         if path and paths.is_remote(path) and paths.is_taken_for_a_pattern(path):
             raise SettingError(
                 name,

@@ -160,6 +160,15 @@ BAD_FLAGS = {
     "--mode=compare": "needs folders of runs behind it, such as runs/*",
     "--mode=probe runs/a": "runs/a is not a flag",
     "--train_mode=finetune --knn_every_epochs=2": "is for pre-training",
+    "--train_mode=distill": "--train_mode=distill needs --teacher, whose predictions the student",
+    "--teacher=x": "--teacher=x does nothing without --train_mode=distill; add it",
+    "--train_mode=finetune --distill_weight=1": "does nothing without --train_mode=distill",
+    "--train_mode=distill --teacher=x --model_dir=./x/": "is --model_dir, where the student goes",
+    "--train_mode=distill --teacher=x --labels_per_class=5": "give a --distill_weight below 1",
+    "--train_mode=distill --teacher=x --micro_batch_size=8": "is for pre-training, whose loss",
+    "--train_mode=distill --teacher=x --distill_weight=0": "must be above 0 and at most 1",
+    "--train_mode=distill --teacher=x --distill_temperature=0": "must be above 0",
+    "--train_mode=distill --teacher=x --allow_partial_checkpoint": "nothing without --checkpoint",
     "--mode=plan --use_tpu": "measures CPUs and GPUs, not TPUs",
 }
 

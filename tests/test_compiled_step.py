@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_tf import LARS
+from simclr_tf.architecture import Architecture
 from simclr_tf.config import parse
-from simclr_tf.runs.networks import build_simclr
+from simclr_tf.runs.networks import build_distiller, build_simclr
 from simclr_tf.runs.preparation import prepare
 from simclr_tf.runs.starting import compile_network
+from simclr_tf.training.build import build_plain
+from simclr_tf.training.network import Network
+from simclr_tf.training.teacher import Teacher
 from tests import processes
 from tests.conftest import TINY
 
@@ -67,6 +72,22 @@ def test_step_holds_nothing_that_a_tpu_lacks(size: int, seeded: bool, tmp_path: 
     batch = {**images, "label": tf.TensorSpec([16], tf.int64)}
     if seeded:
         batch["seeds"] = tf.TensorSpec([16, 2], tf.int32)
+    check_step(model, batch)
+
+
+def test_a_students_step_neither_also_where_its_teacher_sees_another_size() -> None:
+    command = [*TINY, "--train_mode=distill", "--teacher=elsewhere", "--distill_weight=0.5"]
+    config = parse(["--image_size=8", *command])
+    network = Architecture(resnet_depth=18, width_multiplier=1 / 16, cifar_stem=True)
+    teacher = Teacher(build_plain(network, 10), 12)
+    model = build_distiller(config, 10, teacher)
+    model.compile(LARS(0.1))
+    fields = {"images": tf.TensorSpec([16, 8, 8, 3], tf.uint8)}
+    fields |= {"label": tf.TensorSpec([16], tf.int64), "seeds": tf.TensorSpec([16, 2], tf.int32)}
+    check_step(model, fields)
+
+
+def check_step(model: Network, batch: dict[str, tf.TensorSpec]) -> None:
     step = tf.function(model.train_step, autograph=False, jit_compile=True)
     step = step.get_concrete_function(batch)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "flags").glob("*.flags"))
-FAMILIES = ("quickstart", "cifar10", "imagenet_r50", "fashion_mnist", "laptop")
+FAMILIES = ("quickstart", "cifar10_cpu", "cifar10", "imagenet_r50", "fashion_mnist", "laptop")
 SMALL = [
     "--dataset=digits",
     "--train_split=train",
@@ -31,20 +32,32 @@ def test_header(recipe: Path) -> None:
         assert any(words in line for line in header), words
 
 
-@pytest.mark.parametrize(
-    "family", ["quickstart", "cifar10", "imagenet_r50", "fashion_mnist", "laptop"]
-)
+def family_of(recipe: Path) -> str:
+    """Returns the first family that its name begins with."""
+    return next(family for family in FAMILIES if recipe.stem.startswith(family))
+
+
+def mode_of(recipe: Path) -> str:
+    found = re.search(r"^--train_mode=(\w+)$", recipe.read_text(), re.M)
+    return found[1] if found else "pretrain"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_two_steps_of_every_recipe(family: str, run, tmp_path) -> None:
-    """Pre-training first, then what is fine-tuned from it."""
-    recipes = [path for path in RECIPES if path.stem.startswith(family)]
+    """Pre-training first, then what is fine-tuned from it, then what that teaches."""
+    recipes = [path for path in RECIPES if family_of(path) == family]
     assert recipes
-    recipes.sort(key=lambda path: "--train_mode=finetune" in path.read_text())
-    pretrained = tmp_path / recipes[0].stem
+    recipes.sort(key=lambda path: ("pretrain", "finetune", "distill").index(mode_of(path)))
+    if mode_of(recipes[0]) != "pretrain":
+        recipes.insert(0, ROOT / "flags/fashion_mnist_cpu.flags")  # the same network
+    folders = {mode_of(recipe): tmp_path / recipe.stem for recipe in recipes}
     for recipe in recipes:
         flags = [f"--flagfile={recipe}", *SMALL, *SMALLER.get(family, ())]
         flags.append(f"--model_dir={tmp_path / recipe.stem}")
-        if recipe is not recipes[0]:
-            flags.append(f"--checkpoint={pretrained}")
+        if mode_of(recipe) == "finetune":
+            flags.append(f"--checkpoint={folders['pretrain']}")
+        if mode_of(recipe) == "distill":
+            flags.append(f"--teacher={folders['finetune']}")
         assert run(*flags, tiny=False) == 0, recipe
         assert (tmp_path / recipe.stem / "saved_model/2/saved_model.pb").exists()
         written = json.loads((tmp_path / recipe.stem / "config.json").read_text())

@@ -46,6 +46,7 @@ FIXED = {"train_steps", "train_epochs", "warmup_epochs", "num_virtual_devices", 
 FIXED |= {"use_tpu", "label_fractions", "format", "labels_per_class", "plan_hours"}
 # For --mode=evaluate alone.
 FIXED |= {"protocol", "seeds", "knn_k", "knn_temperature", "linear_augmentation"}
+FIXED |= {"distill_temperature", "distill_weight"}  # need a teacher
 FIXED |= {"layer"}  # for --mode=embed and --mode=neighbors
 
 

@@ -26,6 +26,7 @@ class Views:
       views_per_image: how many.
       distortions: the layers after crop and flip.
       value_range: smallest and largest pixel value of the input.
+      min_crop_area: the smallest share of an image that a view shows.
 
     Attributes:
       crop: the first layer.
@@ -39,11 +40,17 @@ class Views:
         views_per_image: int,
         distortions: list[base.StatelessAugmentationLayer],
         value_range: tuple[float, float],
+        min_crop_area: float = 0.08,
     ) -> None:
         self.image_size = image_size
         self.views_per_image = views_per_image
         self.value_range = base.check_value_range(value_range)
-        self.crop = RandomResizedCrop(image_size, image_size, value_range=self.value_range)
+        self.crop = RandomResizedCrop(
+            image_size,
+            image_size,
+            area_range=(min_crop_area, 1.0),
+            value_range=self.value_range,
+        )
         self.flip = RandomHorizontalFlip()
         self.distortions = distortions
         # XLA makes one pass over the pixels of many small operations.

@@ -16,7 +16,7 @@ FILE_NAME = "simclr.json"
 # Read, too: 1 has no torch_normalization and no stem_relu, 2 has no pixel rule, 3 no stem_padding.
 FORMAT = 4
 READABLE = (1, 2, 3, FORMAT)
-TRAIN_MODES = ("pretrain", "finetune")
+TRAIN_MODES = ("pretrain", "finetune", "distill")
 
 _CLASSES = Range(1, 2**31 - 1)  # TensorFlow's: a dimension of a tensor, and an int64
 _STEPS = Range(0, 2**63 - 1)
@@ -29,7 +29,7 @@ class Description:
     Attributes:
       architecture: of the network.
       image_size: pixels; what it was trained on.
-      train_mode: `pretrain` or `finetune`, None where it is not known.
+      train_mode: one of `TRAIN_MODES`, None where it is not known.
       num_classes: of the supervised head, None without one.
       projection_selector: which layer the supervised head reads; see `Network`.
       dataset: what it was trained on, None where it is not known.

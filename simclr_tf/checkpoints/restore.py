@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from simclr_tf.checkpoints.reader import NotFinite, errors_naming, open_reader
 from simclr_tf.checkpoints.stored_weights import StoredWeights
-from simclr_tf.checkpoints.variables import variables_by_path
+from simclr_tf.checkpoints.variables import fingerprint_of, variables_by_path
 from simclr_tf.errors import UserError
 
 
@@ -124,6 +125,26 @@ def restore_parts(
     if not comparison.fits:
         lines += [f"left as initialized or unread, {p}" for p in comparison.problems(shown=None)]
     return "\n".join(lines)
+
+
+def stored_fingerprint(weights: StoredWeights) -> str:
+    """Returns the `fingerprint` that a network has once these weights are restored into it.
+
+    It is of all parts that are stored, as float32: of a run's checkpoint and of the SavedModel made
+    of it, it is the same.
+
+    Raises:
+      UserError: unreadable.
+    """
+    reader = open_reader(weights.prefix)
+    with errors_naming(weights.prefix):
+        values = {path: reader.get_tensor(key) for path, key in weights.keys.items()}
+    return fingerprint_of(
+        {
+            path: value.astype(np.float32) if tf.as_dtype(value.dtype).is_floating else value
+            for path, value in values.items()
+        }
+    )
 
 
 def _as_stored(value: Any, variable: tf.Variable) -> tf.Tensor:

@@ -59,31 +59,34 @@ class StoredWeights:
     kind: str = "simclr_tf"
 
 
-def find_weights(path: str, *, trust_checkpoint: bool = False) -> StoredWeights:
-    """Finds the weights that a setting `checkpoint` names.
+def find_weights(
+    path: str, *, trust_checkpoint: bool = False, setting: str = "checkpoint"
+) -> StoredWeights:
+    """Finds the weights that a setting names.
 
     Args:
       path: a SavedModel folder, a folder of SavedModel versions, a checkpoint path
         (`.../ckpt-100`) or a folder of checkpoints, such as a run's model_dir.
       trust_checkpoint: whether a SavedModel may hold operations that could do more than compute.
+      setting: that names them, for errors.
 
     Raises:
       UserError: nothing is there, it cannot be read or trusted, or is of no known network.
     """
-    prefix, folder = _locate(clean(path, "checkpoint"))
+    prefix, folder = _locate(clean(path, setting), setting)
     if not trust_checkpoint:
-        check_harmless(path, prefix)
+        check_harmless(path, prefix, setting=setting)
     reader = open_reader(prefix)
     description_file = files.join(folder, FILE_NAME)
     try:
         content = files.read_json(description_file)
     except (ValueError, RecursionError):
-        raise SettingError("checkpoint", path, f": {description_file} is not valid JSON") from None
+        raise SettingError(setting, path, f": {description_file} is not valid JSON") from None
     with errors_naming(prefix):
         graph = object_graph(reader, prefix)
         all_shapes = reader.get_variable_to_shape_map()
         if content is None:
-            return _of_reference(path, prefix, graph, all_shapes)
+            return _of_reference(path, prefix, graph, all_shapes, setting)
         keys = stored_keys(graph, PARTS) if graph is not None else {}
         shapes = {name: list(all_shapes[key]) for name, key in keys.items()}
     description = Description.from_json(content, shapes=shapes, path=description_file)
@@ -91,9 +94,9 @@ def find_weights(path: str, *, trust_checkpoint: bool = False) -> StoredWeights:
 
 
 def _of_reference(
-    path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list]
+    path: str, prefix: str, graph: Any, all_shapes: Mapping[str, list], setting: str
 ) -> StoredWeights:
-    label = f"`checkpoint={path}`"
+    label = f"`{setting}={path}`"
     layout: ModuleType = reference_tf2
     if graph is None:
         layout, stored = reference_tf1, reference_tf1.map_variables(all_shapes, label)
@@ -101,7 +104,7 @@ def _of_reference(
         stored = reference_tf2.map_variables(graph, all_shapes)
     if not stored:
         raise SettingError(
-            "checkpoint",
+            setting,
             path,
             f"has no {FILE_NAME} beside it, which says what network it is, and is not of the "
             "reference release either",
@@ -123,7 +126,7 @@ def _of_reference(
     return StoredWeights(prefix, description, keys, shapes, unknown, ignored, layout.KIND)
 
 
-def _locate(path: str) -> tuple[str, str]:
+def _locate(path: str, setting: str) -> tuple[str, str]:
     """Returns the checkpoint's prefix, and the folder in which its simclr.json would be."""
     exists = tf.io.gfile.exists
     if exists(f"{path}.index"):
@@ -137,7 +140,7 @@ def _locate(path: str) -> tuple[str, str]:
             return f"{saved}/variables/variables", f"{saved}/assets.extra"
     found = "holds no checkpoint or SavedModel" if exists(path) else "does not exist"
     raise SettingError(
-        "checkpoint",
+        setting,
         path,
         found,
         "give a SavedModel folder, a path such as .../ckpt-100, or the model_dir of a run",

@@ -18,7 +18,7 @@ _VARIABLES = "/variables/variables"
 _SHOWN = 8
 
 
-def check_harmless(path: str, prefix: str) -> None:
+def check_harmless(path: str, prefix: str, *, setting: str = "checkpoint") -> None:
     """Raises SettingError if the SavedModel around a checkpoint could do more than compute.
 
     Nothing of it is run or loaded here, or wherever weights are read. But a model that is named as
@@ -27,6 +27,7 @@ def check_harmless(path: str, prefix: str) -> None:
     Args:
       path: as the user named it.
       prefix: of the checkpoint; one that is not of a SavedModel holds numbers alone, and passes.
+      setting: that named it, for errors.
 
     Raises:
       UserError: it could, or its files are damaged.
@@ -39,7 +40,7 @@ def check_harmless(path: str, prefix: str) -> None:
         shown = ", ".join(map(_shown, found[:_SHOWN]))
         rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise SettingError(
-            "checkpoint",
+            setting,
             path,
             "holds what weights do not need, and what could use files, network or Python if it "
             f"were loaded: {shown}{rest}",

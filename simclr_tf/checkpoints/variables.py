@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -61,10 +62,14 @@ def read_parts(parts: Mapping[str, Any]) -> dict[str, tf.Tensor]:
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of every variable: paths, types, shapes and values, in hexadecimal."""
+    return fingerprint_of({path: value.numpy() for path, value in read_parts(parts).items()})
+
+
+def fingerprint_of(values: Mapping[str, np.ndarray]) -> str:
+    """Returns what `fingerprint` does of variables with these values, by path."""
     digest = hashlib.sha256()
-    for path, value in sorted(read_parts(parts).items()):
-        array = value.numpy()
-        digest.update(f"{path} {value.dtype.name} {array.shape}\n".encode())
+    for path, array in sorted(values.items()):
+        digest.update(f"{path} {array.dtype.name} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
 

@@ -120,6 +120,13 @@ class FolderDataset(ImageDataset):
         kept[self._select(split, "split")[places]] = True
         return self._keep(kept)
 
+    def labels_only(self, split: str, places: np.ndarray) -> FolderDataset:
+        other = copy.copy(self)
+        chosen = self._select(split, "split")[places]
+        other._labels = np.full_like(self._labels, NO_LABEL)
+        other._labels[chosen] = self._labels[chosen]
+        return other
+
     def _keep(self, kept: np.ndarray) -> FolderDataset:
         fewer = copy.copy(self)
         fewer._kept = kept

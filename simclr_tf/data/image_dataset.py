@@ -157,10 +157,37 @@ class ImageDataset(abc.ABC):
         They follow from the seed, the data and the names of the classes, not from their numbers.
         All are taken of a class that has fewer.
         """
+        return self.only(split, self._draw_few(split, per_class, seed=seed))
+
+    def few_of_its_labels(self, split: str, per_class: int, *, seed: int) -> ImageDataset:
+        """Returns the data set with all images of `split`, and the labels of a few of them alone.
+
+        They are those of `few_labels`.
+        """
+        return self.labels_only(split, self._draw_few(split, per_class, seed=seed))
+
+    def _draw_few(self, split: str, per_class: int, *, seed: int) -> np.ndarray:
         assert self.class_names is not None
         by_name = np.argsort(np.argsort(self.class_names))
         labels = np.append(by_name, NO_LABEL)[self.all_labels(split)]  # -1 is the last one
-        return self.only(split, balanced_subset(labels, per_class, seed=seed))
+        return balanced_subset(labels, per_class, seed=seed)
+
+    @abc.abstractmethod
+    def labels_only(self, split: str, places: np.ndarray) -> ImageDataset:
+        """Returns the data set with no other labels in `split` than those of some images.
+
+        Args:
+          split: in TFDS's syntax. Others are not to be read from then on.
+          places: of these images in the split, int64 [n], ascending.
+        """
+
+    def unlabeled_as(self, class_names: Sequence[str]) -> ImageDataset:
+        """Returns the data set with no label at all, and with classes that others give its images.
+
+        Args:
+          class_names: of these.
+        """
+        return self._renumber(np.full(self.num_classes or 0, NO_LABEL), list(class_names))
 
     def labels_as(self, class_names: Sequence[str]) -> ImageDataset:
         """Returns the data set with its classes numbered as `class_names` says.
@@ -191,7 +218,7 @@ class ImageDataset(abc.ABC):
 
     @abc.abstractmethod
     def _renumber(self, numbers: np.ndarray, class_names: list[str]) -> ImageDataset:
-        """Returns a copy with the names, and label `numbers[i]` for `i`; none stays none."""
+        """Returns a copy with the names, and label `numbers[i]`, -1 for none, for `i`."""
 
     def file_sizes(self, split: str) -> list[int]:
         """Returns the number of examples in each file of `split` that a host can read alone."""

@@ -54,9 +54,13 @@ class TfdsDataset(ImageDataset):
 
     @property
     def class_names(self) -> list[str] | None:
+        return self.names or self._own_names
+
+    @property
+    def _own_names(self) -> list[str] | None:
+        """TFDS's names, None where it has no single class label."""
         label = dict(self.builder.info.features.items()).get("label")
-        own = label.names if isinstance(label, tfds.features.ClassLabel) else None
-        return self.names or own or None
+        return (label.names or None) if isinstance(label, tfds.features.ClassLabel) else None
 
     @property
     def splits(self) -> dict[str, int]:
@@ -113,6 +117,26 @@ class TfdsDataset(ImageDataset):
             labels=np.array(labels, np.int64),
         )
 
+    def labels_only(self, split: str, places: np.ndarray) -> TfdsDataset:
+        chosen = np.zeros(self.num_examples(split), bool)
+        chosen[places] = True
+        labels: list[np.ndarray] = []
+        keys: list[np.ndarray] = []
+        for start, batch in enumerate(self._batches(split)):
+            here = chosen[start * _AT_ONCE :][: len(batch["label"])]
+            labels.append(np.where(here, batch["label"], NO_LABEL))
+            keys.append(_key_of(batch["image"][here]).numpy())
+        return _FewLabels(
+            name=self.name,
+            builder=self.builder,
+            numbers=self.numbers,
+            names=self.names,
+            pixel_rule=self.pixel_rule,
+            split=split,
+            keys=np.unique(np.concatenate(keys)),
+            labels=np.concatenate(labels),
+        )
+
     def _batches(self, split: str) -> Iterator[dict[str, np.ndarray]]:
         """Yields all of a split in its order, encoded."""
         examples = self.read(split, shard=(1, 0), by_file=False, file_seed=None)
@@ -130,7 +154,7 @@ class TfdsDataset(ImageDataset):
         num_shards, index = shard
         context = tf.distribute.InputContext(num_shards, index) if by_file else None
         features = {"image": True}
-        if self.class_names is not None:
+        if self._own_names is not None:
             features["label"] = True
         with quiet_tfds():
             examples = self.builder.as_dataset(
@@ -209,6 +233,40 @@ class _FewExamples(TfdsDataset):
         del by_file, file_seed  # a shuffle buffer holds as many
         examples = {"image": tf.constant(self.images), "label": tf.constant(self.labels)}
         return tf.data.Dataset.from_tensor_slices(examples).shard(*shard).map(self._number_label)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class _FewLabels(TfdsDataset):
+    """All images of one split, of which some have a label.
+
+    TFDS reads examples in any order and by several machines, and numbers none: which have a label
+    is known by their content. An exact copy of such an image has its label, too.
+
+    Attributes:
+      split: the one that is to be read.
+      keys: of the images that have a label, int64 [n], see `_key_of`.
+      labels: of all images of the split, int64 [images].
+    """
+
+    split: str
+    keys: np.ndarray = dataclasses.field(repr=False)
+    labels: np.ndarray = dataclasses.field(repr=False)
+
+    def all_labels(self, split: str) -> np.ndarray:
+        return self.labels
+
+    def sample_labels(self, split: str) -> list[LabelSample]:
+        return [LabelSample(split, self.labels, len(self.labels))]
+
+    def _number_label(self, example: Example) -> Example:
+        numbered = super()._number_label(example)
+        known = tf.reduce_any(_key_of(example["image"]) == self.keys)
+        return {**numbered, "label": tf.where(known, numbered["label"], NO_LABEL)}
+
+
+def _key_of(images: tf.Tensor) -> tf.Tensor:
+    """Returns a number for each encoded image, int64, which hardly any two different ones share."""
+    return tf.strings.to_hash_bucket_fast(images, 2**62)
 
 
 def check_features(name: str, features: tfds.features.FeatureConnector) -> None:

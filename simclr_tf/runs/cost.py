@@ -117,8 +117,9 @@ def measure(
     if steps < 1 or (known is None and (run.device_type != "CPU" or run.workers.count > 1)):
         return None
     room, batch = room_of(run), run.config.optimization.train_batch_size
-    at_a_time, guess = run.config.optimization.pairs_at_a_time, _guess_bytes(run.config)
-    short = guess_seconds(run.config) * steps < _SHORT_SECONDS
+    at_a_time, networks = run.config.optimization.pairs_at_a_time, _networks(run)
+    guess = sum(map(_guess_bytes, networks))
+    short = sum(map(guess_seconds, networks)) * steps < _SHORT_SECONDS
     if known is None and short and guess < _SMALL_SHARE * room:
         return None
     first, later = bytes_held(run.config, run.dataset) if run.device_type == "CPU" else (0.0, 0.0)
@@ -172,6 +173,19 @@ def _meter(run: PreparedRun) -> ModuleType:
 def _held(run: PreparedRun, kept: int) -> int:
     """Returns how much of what a rehearsal keeps, which is on the host, counts as memory here."""
     return kept if run.device_type == "CPU" else 0
+
+
+def _networks(run: PreparedRun) -> list[Config]:
+    """Returns configurations of the networks of a step: of the run's, and of its teacher's.
+
+    A teacher takes less, since it is not trained; but what is surely small has to be so.
+    """
+    if run.teacher is None:
+        return [run.config]
+    network = run.teacher.description
+    given = {**vars(network.architecture), "image_size": network.image_size}
+    del given["cifar_stem"]  # follows from image_size
+    return [run.config, run.config.replace(**given)]
 
 
 def _guess_bytes(config: Config) -> float:

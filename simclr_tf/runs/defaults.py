@@ -43,7 +43,7 @@ def fit_to_data(config: Config, *, examples: int, replicas: int) -> tuple[Config
     Raises:
       SettingError: there are too few images.
     """
-    if not config.task.pretraining and config.task.checkpoint:
+    if config.task.train_mode == "finetune" and config.task.checkpoint:
         config = _finetuning_defaults(config, examples, replicas)
     batch = config.optimization.train_batch_size
     if batch <= examples:

@@ -86,7 +86,8 @@ def probe_health(
     blur = "blur" if asked.use_blur else "no blur"
     print(
         f"  health, without labels: {len(pictures):,} images of {split}, {pictures.shape[1]} views "
-        f"each (color jitter {asked.color_jitter_strength:g}, {blur})"
+        f"each (crops of {asked.min_crop_area:g} or more, color jitter "
+        f"{asked.color_jitter_strength:g}, {blur})"
     )
     for row in describe_health(figures, features.shape[-1], projections.shape[-1]):
         print(f"    {row}")

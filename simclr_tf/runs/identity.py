@@ -27,13 +27,17 @@ _MEASURED_BY = (
 )
 # By what health is measured.
 _HEALTH = (
-    *("color_jitter_strength", "use_blur"),
+    *("min_crop_area", "color_jitter_strength", "use_blur"),
     *("temperature", "hidden_norm", "train_batch_size"),
 )
 # What says nothing of another data set than the run's.
 _OF_THE_DATASET = ("data_dir", "folder_labels", "train_split", "eval_dataset", "eval_split")
 # What makes a run's identity, and earlier versions did not write down because it was always so.
-_ALWAYS_WAS = {"labels_per_class": 0, "micro_batch_size": 0, "loss": "nt_xent"}
+_ALWAYS_WAS = {
+    **{"labels_per_class": 0, "micro_batch_size": 0, "loss": "nt_xent"},
+    "min_crop_area": 0.08,
+    **{"teacher": None, "distill_temperature": 1.0, "distill_weight": 1.0},
+}
 GIVEN = "flags.json"
 _LENGTH = ("train_epochs", "train_steps")
 

@@ -41,7 +41,7 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
     if config.task.mode == "train_then_eval" and config.data.eval_dataset is None:
         splits["eval_split"] = config.data.eval_split
     if config.task.pretraining and config.loss.loss == "supcon":
-        _check_classes(dataset, config.data.train_split)
+        _check_classes(dataset, config.data.train_split, ("loss", "supcon", "nt_xent"))
     left_out = _why_no_probe(config, dataset, known) if config.task.pretraining else None
     if left_out is not None:
         return None, (dataset, [left_out] if left_out else [])
@@ -56,6 +56,35 @@ def choose_labels(config: Config, dataset: data.ImageDataset) -> tuple[int | Non
         samples = _sample(dataset, splits)
         more = _describe(dataset, samples, "the online probe leaves out the others")
     return dataset.num_classes, (dataset, notes + more)
+
+
+def choose_taught(config: Config, dataset: data.ImageDataset, teacher: Description) -> Told:
+    """Decides what a student does with labels; its classes are its teacher's.
+
+    Args:
+      config: what was asked.
+      dataset: as it was opened. No image is left out.
+      teacher: with a classifier.
+
+    Returns:
+      The data set as the student learns from it, with the teacher's classes.
+
+    Raises:
+      SettingError: labels are asked for, and there are none, or of classes that the teacher does
+        not know.
+    """
+    path = config.distillation.teacher
+    if config.distillation.reads_labels:
+        weight, split = config.distillation.distill_weight, config.data.train_split
+        _check_classes(dataset, split, ("distill_weight", f"{weight:g}", "1"), least=1)
+        return numbered_as_trained(dataset, teacher, f"`teacher={path}`")
+    names = teacher.class_names
+    if names is None:  # of the reference release
+        own = dataset.class_names or []
+        same = len(own) == teacher.num_classes
+        names = tuple(own) if same else tuple(map(str, range(teacher.num_classes or 0)))
+    notes = [f"{dataset.name}: no label is read; classes are the teacher's: {_list(names)}"]
+    return dataset.unlabeled_as(names), notes
 
 
 def labeled_only(dataset: data.ImageDataset, splits: Mapping[str, str]) -> Told:
@@ -166,16 +195,27 @@ def without_probe(folder: str) -> SettingError:
     )
 
 
-def _check_classes(dataset: data.ImageDataset, split: str) -> None:
-    """Raises SettingError where the loss of classes has none to learn from."""
+def _check_classes(
+    dataset: data.ImageDataset, split: str, setting: tuple[str, str, str], *, least: int = 2
+) -> None:
+    """Raises SettingError where a loss of classes has none to learn from.
+
+    Args:
+      dataset: as it was opened.
+      split: what is learned from.
+      setting: that asks for labels, its value, and one that does not.
+      least: how many classes there must be.
+    """
+    name, value, without = setting
     try:
-        dataset.check_labels(split, field="train_split", classes=_CLASSES["train_split"])
+        dataset.check_labels(split, field="train_split", classes=least)
     except SettingError as error:
+        otherwise = f"take `{name}={without}`"
         raise SettingError(
-            "loss",
-            "supcon",
+            name,
+            value,
             f"learns from classes, and `{error.field}={error.value}` {error.reason.lstrip(': ')}",
-            f"{error.remedy}, or take `loss=nt_xent`" if error.remedy else "take `loss=nt_xent`",
+            f"{error.remedy}, or {otherwise}" if error.remedy else otherwise,
         ) from None
 
 

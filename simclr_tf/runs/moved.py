@@ -1,4 +1,4 @@
-"""What a run was started from and may lie elsewhere now: pictures, labels, initial weights.
+"""What a run was started from and may lie elsewhere now: pictures, labels, weights, a teacher.
 
 Its content decides, which the run has noted, not its place.
 """
@@ -10,12 +10,13 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import files, flag_definitions
-from simclr_tf.checkpoints import StoredWeights, find_weights, numbered
+from simclr_tf.checkpoints import StoredWeights, find_weights, numbered, stored_fingerprint
 from simclr_tf.config import Config
 from simclr_tf.data import folder, folder_files, folder_labels
 
 PICTURES = "folder.json"
 INITIAL_WEIGHTS = "initial_weights.json"
+TEACHER = "teacher.json"
 
 _PATHS = {row.name: row.path for row in flag_definitions.rows() if row.path}
 
@@ -96,6 +97,9 @@ def _compare(name: str, now: str, model_dir: str) -> tuple[Any, Any]:
         weights = find_weights(now, trust_checkpoint=True)  # nothing is taken from there
         note = read(model_dir, INITIAL_WEIGHTS)
         return note.get("index_sha256"), _index_sha256(weights)
+    if name == "teacher":
+        weights = find_weights(now, trust_checkpoint=True, setting=name)
+        return read(model_dir, TEACHER).get("fingerprint"), stored_fingerprint(weights)
     note = read(model_dir, PICTURES)
     if name == "folder_labels":
         return note.get("labels_sha256"), labels_sha256(now)

@@ -143,7 +143,7 @@ def build(run: PreparedRun, precision: str) -> Network:
     """Returns the run's network, compiled, that computes in a precision."""
     use_precision(precision)
     with run.strategy.scope():
-        model = build_network(run.config, run.plan.num_classes)
+        model = build_network(run.config, run.plan.num_classes, run.teacher)
         compile_network(model, run)
     return model
 

@@ -28,6 +28,7 @@ from simclr_tf.runs.identity import adopt_from_data
 from simclr_tf.runs.labels import (
     check_few,
     choose_labels,
+    choose_taught,
     labeled_only,
     name_classes,
     numbered_as_trained,
@@ -48,6 +49,7 @@ class PreparedRun:
       dataset: as it learns from it.
       eval_dataset: as it is evaluated on it when it ends, None where that is not asked for.
       plan: derived numbers.
+      teacher: whose predictions are learned, None where there is none.
       chosen: what is to be said of the precision, where that was chosen here.
     """
 
@@ -58,6 +60,7 @@ class PreparedRun:
     dataset: data.ImageDataset
     eval_dataset: data.ImageDataset | None
     plan: Plan
+    teacher: StoredWeights | None = None
     chosen: str = ""
 
     def altered(self, **changes: Any) -> PreparedRun:
@@ -86,12 +89,15 @@ class PreparedRun:
         return tf.DeviceSpec.from_string(device).device_type
 
 
-def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
+def prepare(
+    config: Config, weights: StoredWeights | None, teacher: StoredWeights | None = None
+) -> PreparedRun:
     """Checks devices, data and folder against the configuration, and derives the plan.
 
     Args:
       config: what was asked.
       weights: initial ones, whose pictures this run sees alike.
+      teacher: with a classifier. Classes, and how pictures are seen, are then the teacher's.
 
     Raises:
       UserError: something asked for cannot be had; nothing has been written.
@@ -105,7 +111,7 @@ def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
         )
     replicas = strategy.num_replicas_in_sync
     _check_compilation(config.hardware, replicas)
-    num_classes, dataset, eval_dataset, notes = _open_data(config, weights)
+    num_classes, dataset, eval_dataset, notes = _open_data(config, weights, teacher)
     examples = dataset.num_examples(config.data.train_split)
     stored = stored_config(config.task.model_dir)
     if stored is None:
@@ -124,7 +130,7 @@ def prepare(config: Config, weights: StoredWeights | None) -> PreparedRun:
     )
     if workers.is_chief:
         print(*notes, sep="\n", end="\n" if notes else "")
-    return PreparedRun(config, asked, strategy, workers, dataset, eval_dataset, plan)
+    return PreparedRun(config, asked, strategy, workers, dataset, eval_dataset, plan, teacher)
 
 
 def open_devices(hardware: Hardware, *, seed: int, alone: bool = False) -> tf.distribute.Strategy:
@@ -216,18 +222,25 @@ def open_evaluated(
 
 
 def learned_from(config: Config, dataset: data.ImageDataset) -> data.ImageDataset:
-    """Returns what fine-tuning leaves of a data set: labeled images, or a few of these."""
+    """Returns what a run learns from.
+
+    Fine-tuning leaves labeled images of a data set, or a few of these; distillation all images,
+    with few labels or all that there are.
+    """
     asked = config.data
     if config.task.pretraining or dataset.class_names is None:
         return dataset
+    few = asked.train_split, asked.labels_per_class
+    if config.task.distilling:
+        if not asked.labels_per_class:
+            return dataset
+        return dataset.few_of_its_labels(*few, seed=config.task.seed)
     dataset = dataset.labeled()
-    if not asked.labels_per_class:
-        return dataset
-    return dataset.few_labels(asked.train_split, asked.labels_per_class, seed=config.task.seed)
+    return dataset.few_labels(*few, seed=config.task.seed) if asked.labels_per_class else dataset
 
 
 def _open_data(
-    config: Config, weights: StoredWeights | None
+    config: Config, weights: StoredWeights | None, teacher: StoredWeights | None
 ) -> tuple[int | None, data.ImageDataset, data.ImageDataset | None, list[str]]:
     """Returns a run's number of classes, what it learns from, what it is evaluated on, and notes.
 
@@ -239,6 +252,8 @@ def _open_data(
     opened.check_split(asked.train_split, field="train_split")
     if measured and asked.eval_dataset is None:
         opened.check_split(asked.eval_split, field="eval_split")
+    if teacher is not None:
+        return _open_taught(config, opened, teacher.description)
     seen, told = choose_pixels(config, opened, weights)
     num_classes, (labeled, notes) = choose_labels(config, seen)
     dataset = learned_from(config, labeled)
@@ -253,6 +268,30 @@ def _open_data(
     network = describe_network(config, num_classes, labeled)
     evaluated, more = open_evaluated(config, network, f"`dataset={asked.dataset}`")
     return num_classes, dataset, evaluated, notes + more
+
+
+def _open_taught(
+    config: Config, opened: data.ImageDataset, teacher: Description
+) -> tuple[int | None, data.ImageDataset, data.ImageDataset | None, list[str]]:
+    """Returns what `_open_data` does, for a student of `teacher`."""
+    asked, named = config.data, f"`teacher={config.distillation.teacher}`"
+    seen, told = see_as_trained(config, opened, asked.train_split, teacher.pixel_rule)
+    taught, notes = choose_taught(config, seen, teacher)
+    dataset = learned_from(config, taught)
+    notes = [*opened.remarks, *told, *notes]
+    if config.distillation.reads_labels:
+        notes.append(name_classes(dataset, asked.train_split))
+    evaluated = None
+    if config.task.mode == "train_then_eval":
+        student = describe_network(config, teacher.num_classes, taught)
+        if asked.eval_dataset is None:
+            evaluated, more = labeled_only(seen, {"eval_split": asked.eval_split})
+            evaluated, numbered = numbered_as_trained(evaluated, student, named)
+            notes += [*more, *numbered, name_classes(evaluated, asked.eval_split)]
+        else:
+            evaluated, more = open_evaluated(config, student, named)
+            notes += more
+    return teacher.num_classes, dataset, evaluated, list(dict.fromkeys(notes))
 
 
 def _labels_beside(pictures: str, asked: Data) -> str:

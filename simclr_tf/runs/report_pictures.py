@@ -93,7 +93,7 @@ class PictureSections:
     def views(self, record: Record) -> Section:
         """Returns augmented pairs of a run; a line for one that has none."""
         if not record.config.task.pretraining:
-            body = missing("This run trained a classifier, which sees one view of an image a time.")
+            body = missing("This run did not pre-train: its loss compares no two views.")
             return Section("views", "Augmented pairs", body)
         split = self._frozen.config.data.train_split
         pairs, pictures = augmented_pairs(record.config, self._frozen.train_set, split)

@@ -55,7 +55,8 @@ def _lead(record: Record, frozen: FrozenEncoder) -> str:
     config, plan = record.config, record.plan
     images, batch = plan.get("train_examples"), config.optimization.train_batch_size
     step = measured_of(frozen)["step"]
-    what = "Pre-trained without labels" if config.task.pretraining else "Trained as a classifier"
+    ways = {"pretrain": "Pre-trained without labels", "distill": "Taught by another network"}
+    what = ways.get(config.task.train_mode, "Trained as a classifier")
     on = f"{images:,} images" if images else "the images"
     length = f"{step:,} steps of {batch:,} images"
     if images:

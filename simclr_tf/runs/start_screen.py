@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from simclr_tf.checkpoints import StoredWeights
 from simclr_tf.config import Config
 from simclr_tf.runs.estimate import Cost
 from simclr_tf.runs.preparation import PreparedRun
@@ -57,6 +58,8 @@ def rows_of(run: PreparedRun, model: Network, cost: Cost | None) -> list[tuple[s
                 f"{2 * batch - 2:,} negatives per anchor; {alike:.2f} if all views looked alike",
             )
         )
+    if run.teacher is not None:
+        rows += _teacher(run, run.teacher)
     own = batch // plan.replicas
     rows += [
         (
@@ -67,6 +70,22 @@ def rows_of(run: PreparedRun, model: Network, cost: Cost | None) -> list[tuple[s
         *(cost.rows() if cost else ()),
     ]
     return rows
+
+
+def _teacher(run: PreparedRun, weights: StoredWeights) -> list[tuple[str, str]]:
+    asked, network = run.config.distillation, weights.description
+    share = asked.distill_weight
+    labels = f", {1 - share:g} of cross-entropy with labels" if asked.reads_labels else ""
+    return [
+        (
+            "teacher",
+            f"{network.architecture}, {network.image_size} px, frozen, from {weights.prefix}",
+        ),
+        (
+            "loss",
+            f"{share:g} of distillation, temperature {asked.distill_temperature:g}{labels}",
+        ),
+    ]
 
 
 def _in_parts(config: Config) -> str:
@@ -80,7 +99,9 @@ def _task(config: Config, num_classes: int | None) -> str:
         probe = ", with an online linear probe" if probed else ""
         return f"pre-train without labels{probe}"
     block = config.finetuning.fine_tune_after_block
-    if block == 4:
+    if config.task.distilling:
+        trained = "distill a teacher into a student"
+    elif block == 4:
         trained = "linear evaluation: the classifier alone is trained"
     elif block >= 0:
         trained = f"fine-tune what comes after block {block}"

@@ -39,6 +39,8 @@ def verdict_of(
             temperature=config.loss.temperature if bounded else None,
             loss_name=config.loss.title,
         )
+    elif config.task.distilling:
+        found, figures = verdict.of_student(lines, guessed, total=total, batch=batch)
     else:
         found, figures = verdict.of_classifier(lines, guessed, total=total, batch=batch)
     yield from (("verdict", found), ("", f"over the last tenth: {figures}"))
@@ -49,5 +51,12 @@ def verdict_of(
 
 def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
     """Returns what a network that knows nothing would measure, by the names of its metrics."""
-    contrast = guessing.of_pretraining(config.optimization.train_batch_size, config.loss.loss)
-    return {**(contrast if config.task.pretraining else {}), **guessing.of_classes(num_classes)}
+    classes = guessing.of_classes(num_classes)
+    if config.task.pretraining:
+        batch = config.optimization.train_batch_size
+        return {**guessing.of_pretraining(batch, config.loss.loss), **classes}
+    asked = config.distillation
+    if config.task.distilling and num_classes is not None:
+        taught = guessing.of_distillation(num_classes, asked.distill_temperature)
+        return {**taught, **(classes if asked.reads_labels else {})}
+    return classes

@@ -9,7 +9,7 @@ import tensorflow as tf
 from simclr_tf.architecture import FREEZE_AFTER, Architecture
 from simclr_tf.bounds import check_argument
 from simclr_tf.models import ProjectionHead, SupervisedHead, encoders
-from simclr_tf.training.batches import as_dictionary, labels_of, make_views, with_seeds
+from simclr_tf.training.batches import Batch, as_dictionary, labels_of, make_views, with_seeds
 from simclr_tf.training.measures import share_labeled, supervised
 from simclr_tf.training.network import Network
 
@@ -91,7 +91,7 @@ class Classifier(Network):
         """
         before = self.begin_step()
         batch = as_dictionary(batch)
-        labels = labels_of(batch)
+        labels = self.labels(batch)
         known, part, factor = share_labeled(labels)
         batch = with_seeds(self.views, batch, step=self.optimizer.iterations, seed=self.seed)
         images = make_views(self.views, batch)
@@ -100,14 +100,43 @@ class Classifier(Network):
             hidden = self.projection_head(features, training=True)
             logits = self.supervised_head(hidden[self.projection_selector])
             classification = supervised(labels, logits)
+            loss, more = self.objective(images, logits, classification["supervised_loss"] * factor)
             decay = self.penalty()
-            loss = classification["supervised_loss"] * factor + decay
+            loss += decay
             share = loss * part
         scale = self.loss_scale
         gradients = tape.gradient(share, self.trainable_variables, output_gradients=scale)
-        values = {"total_loss": loss, "weight_decay": decay}
-        size = tf.shape(labels)[0]
-        return self.end_step(before, gradients, (values, size), (classification, known))
+        values = {"total_loss": loss, "weight_decay": decay, **more}
+        measured = [(values, tf.shape(labels)[0])]
+        if self.reads_labels:
+            measured.append((classification, known))
+        return self.end_step(before, gradients, *measured)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels are learned from."""
+        return True
+
+    def labels(self, batch: Batch) -> tf.Tensor:
+        """Returns the labels of a batch, int64 [batch], -1 for none."""
+        return labels_of(batch)
+
+    def objective(
+        self, images: tf.Tensor, logits: tf.Tensor, supervised_loss: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns the loss without weight decay, and what else is measured.
+
+        Args:
+          images: what the network saw, float32 [batch, h, w, 3] in [0, 1].
+          logits: that it gave, [batch, classes].
+          supervised_loss: cross-entropy, times the factor of `share_labeled`.
+
+        Returns:
+          A scalar whose mean over replicas, by their images, is the loss of the global batch; and
+          means over this replica's images by the names of metrics.
+        """
+        del images, logits
+        return supervised_loss, {}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "train_after_block": self.train_after_block}

@@ -28,6 +28,8 @@ _OF_PRETRAINING = {
     "health/rank_me_h": ("RankMe of h", 1, ""),
 }
 _OF_CLASSIFIERS = {
+    "train/distillation_loss": ("distillation loss (nats)", 1, "guessing"),
+    "train/teacher_agreement": ("agreement with the teacher (%)", 100, "guessing"),
     "train/supervised_loss": ("cross-entropy (nats)", 1, "guessing"),
     "train/supervised_acc": ("supervised accuracy (%)", 100, "guessing"),
 }

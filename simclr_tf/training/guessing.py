@@ -24,6 +24,20 @@ def of_pretraining(batch: int, loss: str = "nt_xent") -> dict[str, float]:
     return {"contrast_loss": 2 * math.log(max(1, others)), "contrast_acc": 1 / batch}
 
 
+def of_distillation(number: int, temperature: float) -> dict[str, float]:
+    """Returns loss and agreement with the teacher where each class is as likely as another.
+
+    Args:
+      number: of classes.
+      temperature: see `losses.distillation_loss`.
+
+    Returns:
+      By the names that `train_step` gives them.
+    """
+    loss = temperature**2 * math.log(number)
+    return {"distillation_loss": loss, "teacher_agreement": 1 / number}
+
+
 def of_classes(number: int | None) -> dict[str, float]:
     """Returns cross-entropy and accuracy where each of `number` classes is as likely as another.
 

@@ -36,7 +36,11 @@ def describe(
         yield f"contrastive accuracy {measured['contrast_acc']:.1%} (chance {chance})"
         if "supervised_acc" in measured:
             yield f"probe accuracy {measured['supervised_acc']:.1%}"
-    elif "supervised_loss" in measured:  # some of the images have a label
+        return
+    if "distillation_loss" in measured:
+        yield f"distillation loss {measured['distillation_loss']:.3f}"
+        yield f"agrees with the teacher on {measured['teacher_agreement']:.1%}"
+    if "supervised_loss" in measured:  # some of the images have a label
         yield f"cross-entropy {measured['supervised_loss']:.3f}"
         yield f"supervised accuracy {measured['supervised_acc']:.1%}"
 

@@ -101,6 +101,32 @@ def of_classifier(
     )
 
 
+def of_student(
+    lines: Lines, guessing: Mapping[str, float], *, total: int, batch: int
+) -> tuple[str, str]:
+    """Returns what became of a distilled run, and the figures; see `of_pretraining`.
+
+    The loss does not say it: its least value is the teacher's entropy, which nobody measures.
+    """
+    last, chance = _tenth(lines, total), guessing["teacher_agreement"]
+    if "train/teacher_agreement" not in last:
+        return _UNKNOWN
+    agreement = last["train/teacher_agreement"]
+    error = math.sqrt(chance * (1 - chance) / (total * batch / 10))
+    if agreement > chance + max(_STANDARD_ERRORS * error, _SAME):
+        found = "learned: on its training images the student agrees with the teacher above chance"
+    else:
+        found = "not learned: on its training images the student agrees with the teacher by chance"
+    figures = (
+        f"agreement {agreement:.1%} (guessing one of {round(1 / chance):,} classes {chance:.1%}), "
+        f"distillation loss {last['train/distillation_loss']:.3f} (guessing "
+        f"{guessing['distillation_loss']:.2f})"
+    )
+    if "train/supervised_acc" in last:
+        figures += f", supervised accuracy {last['train/supervised_acc']:.1%}"
+    return found, figures + _still_rising("train/teacher_agreement", lines, total, batch)
+
+
 def _tenth(lines: Lines, total: int, number: int = 10) -> Mapping[str, float]:
     """Returns means over a tenth of the run, by name; what was not measured is left out."""
     before = (0, *(line["step"] for line in lines))

@@ -75,6 +75,10 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.pretrain import pretrain
 
         pretrain(config)
+    elif task.distilling:
+        from simclr_tf.workflows.distill import distill
+
+        distill(config)
     else:
         from simclr_tf.workflows.finetune import finetune
 

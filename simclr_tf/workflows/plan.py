@@ -14,6 +14,7 @@ from simclr_tf.runs.initial_weights import open_initial_weights
 from simclr_tf.runs.plan import largest_part
 from simclr_tf.runs.preparation import PreparedRun, prepare
 from simclr_tf.runs.start_screen import describe, rows_of
+from simclr_tf.runs.teacher import open_teacher
 from simclr_tf.training.network import Network
 
 _MOST = 65_536  # images of a batch that are thought of
@@ -36,7 +37,8 @@ def plan(config: Config) -> Cost:
       UserError: bad input; no batch fits; or nothing can be learned in the time.
     """
     config, weights = open_initial_weights(config)
-    prepared = run = prepare(config, weights)
+    config, teacher = open_teacher(config)
+    prepared = run = prepare(config, weights, teacher)
     if run.workers.count > 1:
         raise SettingError("mode", "plan", "measures one machine", "unset TF_CONFIG")
     more: Rows = []

@@ -169,6 +169,7 @@ CONFIGURED = {
     "plain": SimCLRViews(8),
     "all": SimCLRViews(9, color_jitter_strength=0.5, use_blur=False, value_range=(-1, 1)),
     "numpy": SimCLRViews(9, color_jitter_strength=np.float32(0.5)),
+    "large": SimCLRViews(8, min_crop_area=0.5),
     "supervised": SupervisedView(8, value_range=(0, 1)),
 }
 
@@ -183,6 +184,28 @@ def test_config_round_trip(images, seeds, name):
     assert copy.get_config() == views.get_config()
     given = images(4, 12, 10) / 255
     np.testing.assert_array_equal(copy(given, seeds(4)), views(given, seeds(4)))
+
+
+@pytest.mark.parametrize("smallest", [0.08, 0.2, 0.6])
+def test_how_much_of_an_image_a_view_shows(seeds, smallest):
+    """Measured on a slope, of which a view shows so much."""
+    slope = np.stack(np.broadcast_arrays(np.arange(400)[:, None], np.arange(400), 0.0), axis=-1)
+    views = SimCLRViews(
+        16, min_crop_area=smallest, color_jitter_strength=0, use_blur=False, value_range=(0, 400)
+    )
+    given = np.repeat(slope[None].astype(np.float32), 1000, axis=0)
+    shown = views(given, tf.constant(seeds(1000))).numpy().reshape(2000, 256, 3)
+    # The centers of the outer pixels are 15 of 16 sides apart.
+    height, width, _ = np.moveaxis(np.ptp(shown, axis=1) * 16 / 15, -1, 0)
+    area = height * width
+    assert smallest * 0.97 < area.min() < smallest * 1.1
+    assert abs(area.mean() - (smallest + 1) / 2) < 0.04
+
+
+@pytest.mark.parametrize("area", [0, -0.1, 1.1, np.nan, None])
+def test_areas_out_of_bounds_are_refused(area):
+    with pytest.raises(ValueError, match="^min_crop_area=.* must be above 0, up to 1"):
+        SimCLRViews(8, min_crop_area=area)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 2.6, np.nan])

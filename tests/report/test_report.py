@@ -201,7 +201,7 @@ def test_what_cannot_be_reported_is_one_line(run_here, run_on_pictures, tmp_path
 def test_of_a_classifier(digits_run: Path, report_of) -> None:
     text = report_of(digits_run.parent / "scratch").read_text()
     assert "Trained as a classifier on 144 images of digits (train[:10%])" in text
-    assert "This run trained a classifier, which sees one view of an image" in text
+    assert "This run did not pre-train: its loss compares no two views" in text
     assert 'id="views"' in text and 'class="box' not in text
 
 

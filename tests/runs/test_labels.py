@@ -20,6 +20,7 @@ from simclr_tf.runs.folder import describe_network, note_files
 from simclr_tf.runs.labels import (
     check_few,
     choose_labels,
+    choose_taught,
     labeled_only,
     name_classes,
     numbered_as_trained,
@@ -269,6 +270,26 @@ def test_few_labels_of_each_class(open_: Open, pictures: Path) -> None:
     few = learned_from(config, open_())
     with pytest.raises(SettingError, match="`labels_per_class=2`: no image of train.:1. has the"):
         check_few(config, few)
+
+
+def test_a_student_learns_from_all_images_and_few_labels(open_: Open) -> None:
+    """Those that fine-tuning learns from, with the same seed."""
+    flags = ["--train_split=all", "--labels_per_class=2", "--distill_weight=0.5", "--teacher=x"]
+    config = parse([*flags, "--train_mode=distill"])
+    names = ("dog", "bird", "cat")
+    taught, _ = choose_taught(config, open_(), describe(names))
+    few = learned_from(config.replace(train_mode="finetune"), taught)
+    hidden = learned_from(config, taught)
+    assert hidden.num_examples("all") == 60
+    found, paths = hidden.all_labels("all"), hidden.image_names("all")
+    assert np.bincount(found[found >= 0]).tolist() == [2, 2, 2]
+    known = {path: names[label] for path, label in zip(paths, found) if label >= 0}
+    assert list(known) == few.image_names("all")
+    assert all(path.startswith(f"{name}/") for path, name in known.items())
+    unlabeled, notes = choose_taught(config.replace(distill_weight=1.0), open_(), describe(names))
+    assert unlabeled.class_names == list(names)
+    assert set(unlabeled.all_labels("all")) == {-1}
+    assert notes[0].endswith("no label is read; classes are the teacher's: dog, bird, cat")
 
 
 def test_another_data_set_to_evaluate_on_goes_by_name(
