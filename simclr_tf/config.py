@@ -238,7 +238,7 @@ class Config:
     given: frozenset[str]
     """Names of the flags that the user gave, as against defaults."""
     runs: tuple[str, ...] = ()
-    """Folders to compare, which stand on the command line without a flag."""
+    """Folders of runs, which stand on the command line without a flag."""
 
     def flat(self) -> dict[str, Any]:
         """Returns the value of every setting by its name."""
@@ -299,7 +299,7 @@ def parse(arguments: Sequence[str]) -> Config:
     help_page.define(values)
     values.set_gnu_getopt(True)  # flags may stand behind the folders of runs
     extra = values(["simclr_tf", *find_recipes(arguments)])[1:]
-    if extra and values["mode"].value != "compare":
+    if extra and values["mode"].value not in ("compare", "report"):
         raise UserError(f"{extra[0]} is not a flag; flags are written --name=value")
     names = [row.name for row in flag_definitions.rows()]
     given = frozenset(name for name in names if values[name].present)

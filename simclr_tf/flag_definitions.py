@@ -25,7 +25,7 @@ _COUNT = Range(0, 1_000_000_000)
 _BATCH = Range(1, 1_000_000)
 _MODES = (
     *("train", "eval", "train_then_eval", "probe", "evaluate", "compare", "embed", "neighbors"),
-    *("show_views", "export", "plan"),
+    *("report", "show_views", "export", "plan"),
 )
 PROTOCOLS = (
     *("knn", "logistic_regression", "linear", "clustering", "semi_supervised", "transfer"),
@@ -140,7 +140,9 @@ GROUPS = (
                 "evaluate: the same by the papers' protocols, see --protocol; compare: the runs in "
                 "the folders that follow, side by side; embed: features of pictures as a file; "
                 "neighbors: pictures that are nearest to a --query, nearly the same as others, or "
-                "unlike all; show_views: a picture of augmented pairs; "
+                "unlike all; report: all that is known of the run in --model_dir as one HTML page, "
+                "with other runs' accuracies beside it if their folders follow; "
+                "show_views: a picture of augmented pairs; "
                 "export: --checkpoint as SavedModel or in another --format; plan: what training "
                 "would take on this machine, and a command for it.",
                 OneOf(_MODES),
@@ -590,7 +592,8 @@ GROUPS = (
                 "output",
                 None,
                 "Where --mode=embed writes: FILE.parquet, .npy or .csv; features.parquet in "
-                "--model_dir if not given. --mode=neighbors: a folder; neighbors/ in --model_dir.",
+                "--model_dir if not given. --mode=neighbors: a folder; neighbors/ in --model_dir. "
+                "--mode=report: FILE.html; report.html in --model_dir.",
                 identity=False,
                 path=PathIn(),
             ),

@@ -31,18 +31,18 @@ def main() -> int:
     if not RECIPE.exists():
         print(f"error: {RECIPE} is not here; run in a clone of the repository", file=sys.stderr)
         return 2
-    _say("1/6  pre-train without labels")
+    _say("1/7  pre-train without labels")
     _run("--mode=train", "--train_mode=pretrain", model_dir="pretrain")
-    _say("2/6  logistic regression on the features, learned and untrained")
-    _run("--mode=probe", f"--checkpoint={FOLDER}/pretrain", model_dir="probe_learned")
+    _say("2/7  logistic regression on the features, learned and untrained")
+    _run("--mode=probe", model_dir="pretrain")
     _run("--mode=probe", model_dir="probe_untrained")
-    _say("3/6  linear evaluation, the paper's way: train a linear layer on the frozen encoder")
+    _say("3/7  linear evaluation, the paper's way: train a linear layer on the frozen encoder")
     supervised = ["--mode=train_then_eval", "--train_mode=finetune", "--warmup_epochs=0"]
     pretrained = [*supervised, f"--checkpoint={FOLDER}/pretrain", "--train_epochs=15"]
     _run(*pretrained, "--fine_tune_after_block=4", model_dir="linear")
-    _say("4/6  fine-tune everything")
+    _say("4/7  fine-tune everything")
     _run(*pretrained, "--learning_rate=0.4", model_dir="finetune")
-    _say("5/6  the same network trained from scratch, for comparison")
+    _say("5/7  the same network trained from scratch, for comparison")
     for share, fraction in SHARES.items():
         # As many steps for few labels as for many, and the same peak learning rate, though a batch
         # is no larger than the images: so that none is cut short.
@@ -52,9 +52,12 @@ def main() -> int:
             "--train_steps=200",
             f"--learning_rate={0.2 * 128 / batch:g}",
             f"--train_split=train[:{share}]",
-            model_dir=f"scratch_{share.rstrip('%')}",
+            model_dir=_scratch(share),
         )
-    _say("6/6  load the SavedModel in a new process and embed an image file")
+    _say("6/7  all of that on one page")
+    others = [*(_scratch(share) for share in SHARES), "linear", "finetune"]
+    _run("--mode=report", *(f"{FOLDER}/{name}" for name in others), model_dir="pretrain")
+    _say("7/7  load the SavedModel in a new process and embed an image file")
     saved_model = max((FOLDER / "finetune/saved_model").iterdir(), key=lambda p: int(p.name))
     image, label = _write_digit()
     print(f"  {saved_model} on {image}, which shows a {label}:", flush=True)
@@ -66,6 +69,10 @@ def main() -> int:
     print(done.stdout)
     print(_table(saved_model))
     return 0
+
+
+def _scratch(share: str) -> str:
+    return f"scratch_{share.rstrip('%')}"
 
 
 def _say(text: str) -> None:
@@ -104,10 +111,10 @@ def _table(saved_model: Path) -> str:
     def read(name: str) -> dict[str, float]:
         return json.loads((FOLDER / name).read_text())
 
-    learned, untrained = read("probe_learned/probe.json"), read("probe_untrained/probe.json")
+    learned, untrained = read("pretrain/probe.json"), read("probe_untrained/probe.json")
     rows = []
     for share, fraction in SHARES.items():
-        scratch = read(f"scratch_{share.rstrip('%')}/result.json")["eval/label_top_1_accuracy"]
+        scratch = read(f"{_scratch(share)}/result.json")["eval/label_top_1_accuracy"]
         key = f"logistic_regression/{fraction}"
         rows.append(f"  {share:>6} {learned[key]:>10.1%} {untrained[key]:>11.1%} {scratch:>14.1%}")
     top_1 = "eval/label_top_1_accuracy"
@@ -124,6 +131,7 @@ def _table(saved_model: Path) -> str:
             f"fine-tuned {read('finetune/result.json')[top_1]:.1%} (all labels)",
             "",
             f"  the run           {FOLDER}/pretrain",
+            f"  to look at        {FOLDER}/pretrain/report.html, in a browser",
             f"  for TF Serving    {saved_model.parent}",
             f"  curves, pictures  tensorboard --logdir {FOLDER}",
             "  next              python -m simclr_tf.run --flagfile=flags/fashion_mnist_cpu.flags",

@@ -8,7 +8,7 @@ from simclr_tf.config import Config
 from simclr_tf.errors import SettingError, UserError
 
 _TRAINING = ("train", "train_then_eval", "plan")
-_MEASURING = ("probe", "evaluate", "embed", "neighbors")
+_MEASURING = ("probe", "evaluate", "embed", "neighbors", "report")
 OF_EVALUATE = ("protocol", "seeds", "knn_k", "knn_temperature", "linear_augmentation")
 """Settings that `mode=evaluate` alone reads."""
 
@@ -198,7 +198,7 @@ def _check_embedding(config: Config) -> None:
     mode, asked = config.task.mode, config.embedding
     for name, modes in (
         ("layer", ("embed", "neighbors")),
-        ("output", ("embed", "neighbors")),
+        ("output", ("embed", "neighbors", "report")),
         ("query", ("neighbors",)),
     ):
         if name in config.given and mode not in modes:
@@ -206,6 +206,8 @@ def _check_embedding(config: Config) -> None:
             raise SettingError(
                 name, getattr(asked, name), f"does nothing without {needed}", "add it"
             )
+    if mode == "report":
+        _check_report(config)
     if mode not in ("embed", "neighbors"):
         return
     if not (asked.output or config.task.model_dir):
@@ -213,6 +215,21 @@ def _check_embedding(config: Config) -> None:
     if mode == "embed" and asked.output and not asked.output.endswith(FEATURE_FILES):
         kinds = ", ".join(FEATURE_FILES)
         raise SettingError("output", asked.output, f"must end in one of {kinds}")
+
+
+def _check_report(config: Config) -> None:
+    task, output = config.task, config.embedding.output
+    if not task.model_dir:
+        raise SettingError("mode", "report", "needs `model_dir`, the run that it is of")
+    if "checkpoint" in config.given:
+        raise SettingError(
+            "checkpoint",
+            task.checkpoint,
+            "is not for `mode=report`, which is of the run in `model_dir`",
+            "remove it",
+        )
+    if output and not output.endswith(".html"):
+        raise SettingError("output", output, "must end in .html")
 
 
 def _check_paths(config: Config) -> None:

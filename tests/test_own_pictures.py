@@ -293,6 +293,7 @@ def test_without_labels_probe_measures_health_alone(run_on, tmp_path, capsys) ->
     printed = capsys.readouterr().out
     assert "so health is all there is; say where they are: --folder_labels=folders" in printed
     result = json.loads((tmp_path / "run" / "probe.json").read_text())
+    assert result.pop("of")["dataset"].startswith("folder:")
     assert {name.split("/")[0] for name in result} == {"health"}
     assert len(result) == 10
     assert (

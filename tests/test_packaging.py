@@ -44,7 +44,8 @@ def test_simclr_tf_and_nothing_else_of_the_top_level(wheel) -> None:
     names = {Path(name).parts[0] for name in wheel.namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"simclr_tf"}
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("simclr_tf/**/*.py")}
-    assert modules | {"simclr_tf/py.typed"} <= set(wheel.namelist())
+    page = {f"simclr_tf/report/report.{kind}" for kind in ("css", "js")}
+    assert modules | page | {"simclr_tf/py.typed"} <= set(wheel.namelist())
 
 
 def test_the_recipes_and_the_command_come_along(wheel) -> None:

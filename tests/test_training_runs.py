@@ -254,6 +254,10 @@ def test_probe_reports_what_logistic_regression_gives(pretrained, run, tmp_path)
     flags = ["--mode=probe", "--label_fractions=0.1,1", f"--checkpoint={pretrained}"]
     assert run(*flags, f"--model_dir={tmp_path}") == 0
     result = json.loads((tmp_path / "probe.json").read_text())
+    of = result.pop("of")
+    assert of["dataset"] == of["eval_dataset"] == "digits"
+    assert (of["train_split"], of["eval_split"], of["step"]) == ("train", "test", 3)
+    assert len(of["encoder_sha256"]) == 64
     settings = {"knn_k", "knn_temperature", "labels", "test_images"}
     health = {name for name in result if name.startswith("health/")}
     assert len(health) == 10

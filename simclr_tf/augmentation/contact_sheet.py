@@ -48,7 +48,7 @@ def draw_contact_sheet(samples: Sequence[tuple[tf.Tensor, tf.Tensor]], views: Vi
             pixels = np.round(made[view].numpy() * 255).astype(np.uint8)
             sheet.paste(_fit(pixels)[0], (left, top))
             pen.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline=color, width=2)
-            for line, text in enumerate(_describe(drawn[view], image.shape)):
+            for line, text in enumerate(describe_view(drawn[view], image.shape)):
                 pen.text((left, top + _CELL + line * _LINE), text, fill="black")
     return sheet
 
@@ -62,8 +62,13 @@ def _fit(pixels: np.ndarray) -> tuple[Image.Image, float]:
     return Image.fromarray(pixels).resize(shape, how), scale
 
 
-def _describe(drawn: dict[str, dict[str, np.ndarray]], shape: Sequence[int]) -> list[str]:
-    """Says in five short lines what happened to one view."""
+def describe_view(drawn: dict[str, dict[str, np.ndarray]], shape: Sequence[int]) -> list[str]:
+    """Says in five short lines what happened to one view.
+
+    Args:
+      drawn: of one view, see `Views.parameters`.
+      shape: of the image.
+    """
     box = drawn["crop"]
     share = box["box_height"] * box["box_width"] / (shape[0] * shape[1])
     flipped = ", flipped" if drawn["flip"]["apply"] else ""

@@ -114,14 +114,15 @@ def table(figures: Sequence[Figure]) -> str:
     lines = []
     for figure in figures:
         own = {name: v for name, v in figure.settings.items() if name not in shared}
-        more = f"; {_listed(own)}" if own else ""
+        more = f"; {describe_settings(own)}" if own else ""
         lines.append(f"{figure.case:<{width}}  {figure.describe()}{more}")
-    lines.append(f"({_listed(shared)})")
+    lines.append(f"({describe_settings(shared)})")
     names = [figures[0].protocol, *("" for _ in lines)]
     return "\n".join(f"  {name:<19}  {line}" for name, line in zip(names, lines))
 
 
-def _listed(settings: Mapping[str, Any]) -> str:
+def describe_settings(settings: Mapping[str, Any]) -> str:
+    """Returns names and values of settings, a line."""
     return ", ".join(f"{name} {_text(value)}" for name, value in settings.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,13 +71,62 @@ def knn_accuracies(
     for rows, similarity, nearest in nearest_neighbors(train_features, test_features, most):
         labels = train_labels[nearest]
         for place, (k, temperature) in enumerate(pairs):
-            # What the best one has is a common factor of all votes, and none of them overflows.
-            lead = similarity[:, :k].astype(np.float64) - similarity[:, :1]
-            votes = np.zeros([len(lead), classes])
-            at = np.arange(len(lead))[:, None], labels[:, :k]
-            np.add.at(votes, at, np.exp(lead / temperature))
-            hits[place] += int((votes.argmax(axis=1) == test_labels[rows]).sum())
+            winners = _winners(similarity[:, :k], labels[:, :k], temperature, classes)
+            hits[place] += int((winners == test_labels[rows]).sum())
     return [float(count / len(test_features)) for count in hits]
+
+
+class Votes(NamedTuple):
+    """What neighbors say of each test example, and the nearest of them.
+
+    Attributes:
+      classes: that they vote for, int64 [m].
+      similarity: of the nearest, float [m, kept], the nearest first.
+      nearest: their places among the training examples, int64 [m, kept].
+    """
+
+    classes: np.ndarray
+    similarity: np.ndarray
+    nearest: np.ndarray
+
+
+def knn_votes(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    *,
+    k: int,
+    temperature: float = TEMPERATURE,
+    keep: int,
+) -> Votes:
+    """Returns the classes that `knn_accuracies` counts, and `keep` of the neighbors.
+
+    Args:
+      train_features: float [n, dim].
+      train_labels: int [n].
+      test_features: float [m, dim].
+      k: neighbors that vote; all training examples if there are fewer.
+      temperature: of their votes.
+      keep: how many of the nearest to return, whether they vote or not.
+    """
+    most, classes = min(max(k, keep), len(train_features)), int(train_labels.max()) + 1
+    parts = []
+    for _, similarity, nearest in nearest_neighbors(train_features, test_features, most):
+        labels = train_labels[nearest[:, :k]]
+        winners = _winners(similarity[:, :k], labels, temperature, classes)
+        parts.append((winners, similarity[:, :keep], nearest[:, :keep]))
+    return Votes(*map(np.concatenate, zip(*parts)))
+
+
+def _winners(
+    similarity: np.ndarray, labels: np.ndarray, temperature: float, classes: int
+) -> np.ndarray:
+    """Returns the class that has most votes in each row, int64 [m]."""
+    # What the best one has is a common factor of all votes, and none of them overflows.
+    lead = similarity.astype(np.float64) - similarity[:, :1]
+    votes = np.zeros([len(lead), classes])
+    np.add.at(votes, (np.arange(len(lead))[:, None], labels), np.exp(lead / temperature))
+    return votes.argmax(axis=1)
 
 
 def nearest_neighbors(

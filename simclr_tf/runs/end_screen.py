@@ -10,12 +10,11 @@ from simclr_tf import files, flag_definitions, paths, terminal
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
 from simclr_tf.runs.command_line import command_line
-from simclr_tf.runs.health import judge_of
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
-from simclr_tf.runs.training import Trained, guesses, reached
-from simclr_tf.training import curves, verdict
-from simclr_tf.training.health import looks_of
+from simclr_tf.runs.training import Trained, reached
+from simclr_tf.runs.verdict import verdict_of
+from simclr_tf.training import curves
 from simclr_tf.training.metrics_file import MetricsFile
 
 # Of the group `data`, what a checkpoint brings along, or belongs to the run that was alone.
@@ -27,44 +26,15 @@ def announce_end(run: PreparedRun, start: Start, trained: Trained) -> None:
     if not run.workers.is_chief:
         return
     config = run.config
-    rows = [*_verdict(run, trained), *_duration(run, start, trained)]
+    lines = MetricsFile(config.task.model_dir).read()
+    total, classes = run.plan.train_steps, run.plan.num_classes
+    rows = [*verdict_of(config, lines, total=total, num_classes=classes)]
+    rows += _duration(run, start, trained)
     print(*(f"  {name:<11}{text}" for name, text in rows), sep="\n")
     commands = _after_pretraining(run) if config.task.pretraining else _after_finetuning(run)
     for purpose, command in commands:
         print(f"  {'next':<11}{purpose}:\n{command}")
     print(end="", flush=True)
-
-
-def _verdict(run: PreparedRun, trained: Trained) -> Iterator[tuple[str, str]]:
-    config = run.config
-    # Others, such as those of kNN, are no means over steps.
-    lines = [
-        line
-        for line in MetricsFile(config.task.model_dir).read()
-        if any(name.startswith("train/") for name in line)
-    ]
-    batch, total = config.optimization.train_batch_size, run.plan.train_steps
-    if not lines or lines[-1]["step"] < total:  # of an earlier version
-        return
-    guessing = guesses(config, run.plan.num_classes)
-    if config.task.pretraining:
-        bounded = config.loss.hidden_norm and config.loss.loss == "nt_xent"
-        found, figures = verdict.of_pretraining(
-            lines,
-            guessing,
-            total=total,
-            batch=batch,
-            temperature=config.loss.temperature if bounded else None,
-            loss_name=config.loss.title,
-        )
-    elif config.task.distilling:
-        found, figures = verdict.of_student(lines, guessing, total=total, batch=batch)
-    else:
-        found, figures = verdict.of_classifier(lines, guessing, total=total, batch=batch)
-    yield from (("verdict", found), ("", f"over the last tenth: {figures}"))
-    looks = looks_of(lines, total)
-    if looks:
-        yield "health", str(judge_of(config)(looks))
 
 
 def _duration(run: PreparedRun, start: Start, trained: Trained) -> Iterator[tuple[str, str]]:

@@ -38,17 +38,17 @@ def note_environment(run: PreparedRun, step: int) -> None:
       step: that it goes on from.
     """
     path = files.join(run.config.task.model_dir, NAME)
-    noted = _read(path)
+    noted = read_environment(run.config.task.model_dir)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     start = {"time": now, "step": step, **describe_environment(), "replicas": run.plan.replicas}
     if not noted or _lasting(noted[-1]) != _lasting(start):
         files.write_json(path, [*noted, start])
 
 
-def _read(path: str) -> list[dict[str, Any]]:
+def read_environment(model_dir: str) -> list[dict[str, Any]]:
     """Returns the starts that are noted; none where the file is damaged: it begins anew."""
     with contextlib.suppress(ValueError):
-        noted = files.read_json(path)
+        noted = files.read_json(files.join(model_dir, NAME))
         if isinstance(noted, list) and all(isinstance(start, dict) for start in noted):
             return noted
     return []

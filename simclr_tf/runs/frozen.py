@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ from simclr_tf.checkpoints import StoredWeights, restore_parts
 from simclr_tf.config import Config
 from simclr_tf.data.labels import balanced_subset
 from simclr_tf.errors import SettingError, as_flags
-from simclr_tf.evaluation import extract_features
+from simclr_tf.evaluation import extract_features, logistic_regression_accuracy
 from simclr_tf.pixel_rule import PixelRule
 from simclr_tf.runs.folder import (
     check_writable,
@@ -88,11 +88,13 @@ class FrozenEncoder:
                 stack.enter_context(dataset.report_bad_images(config.task.model_dir))
             train = labeled_examples(self.encoder, self.train_set, config, "train_split")
             test = labeled_examples(self.encoder, self.test_set, config, "eval_split")
-        _check_two_classes(train[1], config.data.train_split)
+        check_two_classes(train[1], config.data.train_split)
         return train, test
 
 
-def open_frozen(config: Config, *, needs_labels: bool = True) -> FrozenEncoder:
+def open_frozen(
+    config: Config, *, needs_labels: bool = True, without: str = "health is all there is"
+) -> FrozenEncoder:
     """Opens the encoder that `checkpoint`, or else the run in `model_dir`, holds, and the data.
 
     Without either the encoder is an untrained one, the floor that learned features must beat. Of a
@@ -102,6 +104,7 @@ def open_frozen(config: Config, *, needs_labels: bool = True) -> FrozenEncoder:
       config: what was asked.
       needs_labels: whether data without labels are of no use. Else they are where nothing is given
         that asks for labels.
+      without: what follows where there are none, in words.
 
     Raises:
       UserError: bad input.
@@ -116,7 +119,7 @@ def open_frozen(config: Config, *, needs_labels: bool = True) -> FrozenEncoder:
     else:
         train_set, told = begin_with(config, dataset, rule)
         remedy = as_flags(dataset.label_remedy)
-        lack = f"{dataset.name} has no class labels, so health is all there is; {remedy}"
+        lack = f"{dataset.name} has no class labels, so {without}; {remedy}"
         test_set, notes = train_set, [*dataset.remarks, *told, lack]
     print(*notes, sep="\n")
     if config.task.model_dir:
@@ -232,6 +235,18 @@ def draw_labels(labels: np.ndarray, each: int | None, *, seed: int) -> list[np.n
     return [balanced_subset(labels, each, seed=seed + draw) for draw in range(DRAWS)]
 
 
+def fit_draws(train: Examples, test: Examples, draws: Sequence[np.ndarray]) -> list[float]:
+    """Returns the accuracy of logistic regression on each draw of `draw_labels`.
+
+    Args:
+      train: that was drawn from.
+      test: to measure on.
+      draws: places of examples in `train`.
+    """
+    features, labels = train
+    return [logistic_regression_accuracy(features[some], labels[some], *test) for some in draws]
+
+
 def label_sets(labels: np.ndarray, config: Config) -> Iterator[tuple[str, int | None]]:
     """Yields names of sets of labels to fit on, and how many of each class; None for all.
 
@@ -271,7 +286,7 @@ def adopt_measured(config: Config) -> tuple[Config, str]:
     return config, folder if same else ""
 
 
-def _check_two_classes(labels: np.ndarray, split: str) -> None:
+def check_two_classes(labels: np.ndarray, split: str) -> None:
     """Raises SettingError for one. What TFDS holds, and which files are bad, is known by now."""
     if len(np.unique(labels)) < 2:
         raise SettingError(

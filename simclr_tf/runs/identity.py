@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -112,6 +113,20 @@ def adopt_probed_run(config: Config, stored: Mapping[str, Any]) -> tuple[Config,
     if not same:
         names -= set(_OF_THE_DATASET)
     return _find_labels(_take_stored(config, stored, names - config.given), stored), same
+
+
+def as_stored(config: Config, stored: Mapping[str, Any]) -> Config:
+    """Returns the configuration of the run that `model_dir` holds, and nothing of what was asked.
+
+    Args:
+      config: whose `model_dir` it is; the run may have moved.
+      stored: the run's config.json.
+
+    Raises:
+      UserError: the file holds what cannot be.
+    """
+    nothing = dataclasses.replace(config, given=frozenset())
+    return _take_stored(nothing, stored, config.flat().keys() - {"model_dir"})
 
 
 def _find_labels(config: Config, stored: Mapping[str, Any]) -> Config:

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from simclr_tf import data, files, stopping
 from simclr_tf.checkpoints import read_parts
-from simclr_tf.config import Config
 from simclr_tf.errors import RunFailed, first_line
 from simclr_tf.runs.batches import training_batches, view_pipeline
 from simclr_tf.runs.failures import explaining_failures, same_command
@@ -20,8 +19,8 @@ from simclr_tf.runs.health import watch_health
 from simclr_tf.runs.knn_curve import KnnOnSome
 from simclr_tf.runs.preparation import PreparedRun
 from simclr_tf.runs.starting import Start
+from simclr_tf.runs.verdict import guesses
 from simclr_tf.serving.export import export_saved_model
-from simclr_tf.training import guessing
 from simclr_tf.training.checkpointing import Checkpointing
 from simclr_tf.training.classifier import Classifier
 from simclr_tf.training.curves import Curves
@@ -231,16 +230,3 @@ def export(run: PreparedRun, model: Network, start: Start) -> None:
 def reached(run: PreparedRun, start: Start) -> int:
     """Returns the step of the trained weights: beyond the plan's where the data have shrunk."""
     return max(start.step, run.plan.train_steps)
-
-
-def guesses(config: Config, num_classes: int | None) -> dict[str, float]:
-    """Returns what a network that knows nothing would measure, by the names of its metrics."""
-    classes = guessing.of_classes(num_classes)
-    if config.task.pretraining:
-        batch = config.optimization.train_batch_size
-        return {**guessing.of_pretraining(batch, config.loss.loss), **classes}
-    asked = config.distillation
-    if config.task.distilling and num_classes is not None:
-        taught = guessing.of_distillation(num_classes, asked.distill_temperature)
-        return {**taught, **(classes if asked.reads_labels else {})}
-    return classes

@@ -7,7 +7,7 @@ import logging
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from simclr_tf import files, paths
 from simclr_tf.errors import first_line
@@ -39,6 +39,27 @@ _MARKED = 60  # points at most, each with a dot
 _log = logging.getLogger("simclr_tf")
 
 
+class Panel(NamedTuple):
+    """How a metric is shown.
+
+    Attributes:
+      title: with its unit.
+      factor: that the unit takes.
+      meaning: of the dashed line of a network that knows nothing, "" without one.
+    """
+
+    title: str
+    factor: int
+    meaning: str
+
+
+def panels_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Panel]:
+    """Returns what is to be shown of a run, by the names of metrics that its lines have."""
+    names = {name for line in lines for name in line}
+    kind = _OF_PRETRAINING if "train/contrast_loss" in names else _OF_CLASSIFIERS
+    return {name: Panel(*panel) for name, panel in {**kind, **_OF_ALL}.items() if name in names}
+
+
 def draw_curves(
     lines: Sequence[Mapping[str, Any]], *, title: str, guessing: Mapping[str, float]
 ) -> bytes:
@@ -57,9 +78,7 @@ def draw_curves(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    names = {name for line in lines for name in line}
-    kind = _OF_PRETRAINING if "train/contrast_loss" in names else _OF_CLASSIFIERS
-    panels = {name: panel for name, panel in {**kind, **_OF_ALL}.items() if name in names}
+    panels = panels_of(lines)
     figure = Figure(figsize=(8, 0.6 + 2.2 * len(panels)), layout="constrained")
     figure.suptitle(title, fontsize=11, parse_math=False)
     axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]

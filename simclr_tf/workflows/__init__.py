@@ -55,6 +55,10 @@ def _run(config: Config) -> None:
         from simclr_tf.workflows.neighbors import neighbors
 
         neighbors(config)
+    elif task.mode == "report":
+        from simclr_tf.workflows.report import report
+
+        report(config)
     elif task.mode == "show_views":
         from simclr_tf.workflows.show_views import show_views
 

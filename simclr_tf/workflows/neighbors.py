@@ -20,6 +20,7 @@ from simclr_tf.errors import SettingError, UserError
 from simclr_tf.evaluation.knn import nearest_neighbors
 from simclr_tf.runs.embedding import Embedder, open_embedder
 from simclr_tf.runs.folder import check_writable, writing
+from simclr_tf.runs.pictures import draw_pictures
 
 LISTED, DRAWN = 20, 8
 """Nearest pictures of a query in neighbors.json, and in neighbors.png."""
@@ -60,16 +61,7 @@ class _Pictures:
     def draw(self, rows: Iterable[int]) -> dict[int, np.ndarray]:
         """Returns some of the pictures, uint8 [SIDE, SIDE, 3], by row."""
         rows = sorted(set(rows))
-        some = self.dataset.only(self.split, self.places[rows])
-        input_fn = data.eval_input_fn(
-            some,
-            split=self.split,
-            global_batch_size=len(rows),
-            image_size=SIDE,
-            crop_proportion=1.0,
-        )
-        (batch,) = input_fn(tf.distribute.InputContext())
-        pixels = np.round(255 * np.clip(batch["image"].numpy(), 0, 1)).astype(np.uint8)
+        pixels = draw_pictures(self.dataset, self.split, self.places[rows], side=SIDE)
         return dict(zip(rows, pixels))
 
 

@@ -6,16 +6,12 @@ import numpy as np
 
 from simclr_tf import files
 from simclr_tf.config import Config
-from simclr_tf.evaluation import (
-    choose_k,
-    describe_accuracy,
-    knn_accuracy,
-    logistic_regression_accuracy,
-)
+from simclr_tf.evaluation import choose_k, describe_accuracy, knn_accuracy
 from simclr_tf.evaluation.knn import TEMPERATURE
 from simclr_tf.runs.folder import writing
-from simclr_tf.runs.frozen import DRAWS, Examples, draw_labels, label_sets, open_frozen
+from simclr_tf.runs.frozen import DRAWS, Examples, draw_labels, fit_draws, label_sets, open_frozen
 from simclr_tf.runs.health import probe_health
+from simclr_tf.runs.record import PROBE, measured_of
 
 
 def probe(config: Config) -> dict[str, float]:
@@ -44,8 +40,9 @@ def probe(config: Config) -> dict[str, float]:
     with frozen.train_set.report_bad_images(config.task.model_dir):
         result |= probe_health(config, frozen.train_set, frozen.network, with_head=frozen.has_head)
     if config.task.model_dir:
-        with writing(config.task.model_dir, f"probe.json, {result},"):
-            files.write_json(files.join(config.task.model_dir, "probe.json"), result)
+        with writing(config.task.model_dir, f"{PROBE}, {result},"):
+            content = {**result, "of": measured_of(frozen)}
+            files.write_json(files.join(config.task.model_dir, PROBE), content)
     return result
 
 
@@ -74,11 +71,9 @@ def _fit(train: Examples, test: Examples, each: int | None, *, seed: int) -> flo
       each: labels of each class; all of one that has fewer. None for all.
       seed: of the first draw.
     """
-    features, labels = train
+    labels = train[1]
     draws = draw_labels(labels, each, seed=seed)
-    accuracies = [
-        logistic_regression_accuracy(features[chosen], labels[chosen], *test) for chosen in draws
-    ]
+    accuracies = fit_draws(train, test, draws)
     mean, used = float(np.mean(accuracies)), f"{len(draws[0]):,} labels"
     if each is None:
         figure = describe_accuracy(mean, len(test[1]))

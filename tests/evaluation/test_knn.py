@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simclr_tf.evaluation import choose_k, knn, knn_accuracies, knn_accuracy
+from simclr_tf.evaluation.knn import knn_votes
 
 pytestmark = pytest.mark.smoke
 
@@ -53,6 +54,18 @@ def test_blocks_change_nothing(test_rows: int, train_rows: int, monkeypatch) -> 
     monkeypatch.setattr(knn, "_TRAIN_ROWS", train_rows)
     assert knn_accuracies(*blobs(), pairs=PAIRS) == expected
     assert len(set(expected)) > 2, "they can be told apart"
+
+
+@pytest.mark.parametrize("keep", [3, 50])
+def test_votes_are_those_that_are_counted(keep: int) -> None:
+    train, labels, test, test_labels = blobs()
+    votes = knn_votes(train, labels, test, k=7, temperature=0.1, keep=keep)
+    right = knn_accuracy(train, labels, test, test_labels, k=7, temperature=0.1)
+    assert np.mean(votes.classes == test_labels) == right < 1
+    unit, asked = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, test))
+    cosines = asked @ unit.T
+    assert np.array_equal(votes.nearest, np.argsort(-cosines, axis=1)[:, :keep])
+    np.testing.assert_allclose(votes.similarity, -np.sort(-cosines, axis=1)[:, :keep])
 
 
 def test_neighbors_are_scikit_learns(monkeypatch) -> None:
