@@ -48,8 +48,6 @@ def test_two_steps_of_every_recipe(family: str, run, tmp_path) -> None:
     recipes = [path for path in RECIPES if family_of(path) == family]
     assert recipes
     recipes.sort(key=lambda path: ("pretrain", "finetune", "distill").index(mode_of(path)))
-    if mode_of(recipes[0]) != "pretrain":
-        recipes.insert(0, ROOT / "flags/fashion_mnist_cpu.flags")  # the same network
     folders = {mode_of(recipe): tmp_path / recipe.stem for recipe in recipes}
     for recipe in recipes:
         flags = [f"--flagfile={recipe}", *SMALL, *SMALLER.get(family, ())]
