@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # What create, setup, launch, tail and delete share: their settings, errors and gcloud. Sourced.
 set -euo pipefail
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < ${TPU_OLDEST_BASH:-404})); then
+  echo "error: bash $BASH_VERSION is too old, 4.4 is needed; on macOS: brew install bash" >&2
+  exit 2
+fi
 shopt -s inherit_errexit
 
 tpu_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -47,9 +51,13 @@ read_settings() {
     die "gcloud is not on PATH; install the Google Cloud CLI: https://cloud.google.com/sdk/docs/install"
 }
 
-# gcloud_tpu VERB ARGUMENTS...: runs gcloud, or prints the command with --dry_run.
-gcloud_tpu() {
-  local command=(gcloud compute tpus tpu-vm "$@" --project="$PROJECT" --zone="$ZONE" --quiet)
+# gcloud_tpu VERB ARGUMENTS..., gcloud_queue VERB ARGUMENTS...: run gcloud on TPUs, and on requests
+# for one that wait; or print the command with --dry_run.
+gcloud_tpu() { run_gcloud tpu-vm "$@"; }
+gcloud_queue() { run_gcloud queued-resources "$@"; }
+
+run_gcloud() {
+  local command=(gcloud compute tpus "$@" --project="$PROJECT" --zone="$ZONE" --quiet)
   if $dry_run; then
     printf '%q ' "${command[@]}"
     echo
@@ -61,25 +69,47 @@ gcloud_tpu() {
 # Sets state (READY, CREATING, PREEMPTED, ...) and kind (the accelerator type); both empty if there
 # is no such TPU. A dry run cannot know: it takes what its first argument says.
 look_up() {
-  local answer
+  ask gcloud_tpu nodes "value(state,acceleratorType)" "${1:+$1 $ACCELERATOR_TYPE}"
+  read -r state kind <<<"$answer" || true
+  kind=${kind##*/}
+}
+
+# Sets queue to the state of the request of this name (WAITING_FOR_RESOURCES, ACTIVE, FAILED, ...);
+# empty if there is none. A dry run takes what its first argument says.
+look_up_queue() {
+  ask gcloud_queue queuedResources "value(state.state)" "$1"
+  queue=$answer
+}
+
+# ask COMMAND COLLECTION FORMAT PRETENDED: sets answer, empty if there is nothing of this name.
+ask() {
+  local errors problem
+  answer=
   if $dry_run; then
-    gcloud_tpu describe "$TPU_NAME" "--format=value(state,acceleratorType)"
-    state=$1 kind=$ACCELERATOR_TYPE
-  elif answer=$(gcloud_tpu describe "$TPU_NAME" "--format=value(state,acceleratorType)" 2>&1); then
-    read -r state kind <<<"$(tail -n 1 <<<"$answer")"
-    kind=${kind##*/}
-  elif [[ $answer == *NOT_FOUND* ]]; then
-    state='' kind=''
-  else
-    die "gcloud cannot describe $TPU_NAME: $(grep -m 1 . <<<"$answer" || echo no reason given)"
+    "$1" describe "$TPU_NAME" --format="$3"
+    answer=$4
+    return
   fi
+  errors=$(mktemp)
+  if answer=$("$1" describe "$TPU_NAME" --format="$3" 2>"$errors"); then
+    rm -f "$errors"
+    return
+  fi
+  problem=$(grep -m 1 -E 'ERROR|NOT_FOUND' "$errors" || grep -m 1 . "$errors" || echo no reason given)
+  rm -f "$errors"
+  # That another thing is not found, such as the zone, says nothing of this one.
+  [[ $problem == *NOT_FOUND*"$2/$TPU_NAME"* ]] || die "gcloud cannot describe $TPU_NAME: $problem"
 }
 
 require_ready() {
   look_up READY
   case $state in
     READY) ;;
-    '') die "there is no TPU $TPU_NAME in $ZONE; run tpu/create" ;;
+    '')
+      look_up_queue ''
+      [[ -z $queue ]] || die "$TPU_NAME waits in the queue: $queue; run tpu/create --queued to look again"
+      die "there is no TPU $TPU_NAME in $ZONE; run tpu/create"
+      ;;
     PREEMPTED | TERMINATED) die "$TPU_NAME is $state; run tpu/delete, tpu/create and tpu/setup" ;;
     *) die "$TPU_NAME is $state; wait until it is READY" ;;
   esac

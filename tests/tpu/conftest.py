@@ -11,14 +11,29 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# States: no file `node` in $CLOUD, no such TPU; `ssh_status`, what ssh and scp end in.
+# States: no file `node` in $CLOUD, no such TPU; no `queue`, no request; `ssh_status`, what ssh and
+# scp end in.
 GCLOUD = r"""#!/bin/bash
 printf '%q ' gcloud "$@" >>"$CLOUD/calls"; echo >>"$CLOUD/calls"
 verb=$4
+# A notice beside the answer is none.
+[[ $verb != describe ]] || echo "WARNING: a new version of gcloud is there: READY" >&2
+lost() { echo "ERROR: (gcloud) NOT_FOUND: Resource 'projects/p/locations/z/$1'" >&2; exit 1; }
+if [[ $3 == queued-resources ]]; then
+  case $verb in
+    describe)
+      [[ -e $CLOUD/queue ]] || lost "queuedResources/$5"
+      cat "$CLOUD/queue" ;;
+    create) echo WAITING_FOR_RESOURCES >"$CLOUD/queue" ;;
+    delete) rm -f "$CLOUD/queue" "$CLOUD/node" ;;
+  esac
+  exit
+fi
 case $verb in
   describe)
     [[ ! -e $CLOUD/denied ]] || { echo "ERROR: PERMISSION_DENIED: no" >&2; exit 1; }
-    [[ -e $CLOUD/node ]] || { echo "ERROR: NOT_FOUND: nodes/$5 was not found." >&2; exit 1; }
+    [[ ! -e $CLOUD/no_zone ]] || lost zone
+    [[ -e $CLOUD/node ]] || lost "nodes/$5"
     cat "$CLOUD/node" ;;
   create)
     [[ ! -e $CLOUD/full ]] || { echo "ERROR: no more capacity in the zone" >&2; exit 1; }
@@ -97,7 +112,7 @@ class Cloud:
         path.write_text(f"{state}\t{kind}\n") if state else path.unlink(missing_ok=True)
 
     def mark(self, name: str, text: str = "") -> None:
-        """Sets a state: denied, full, broken, ssh_status, finish."""
+        """Sets a state: denied, full, broken, no_zone, queue, ssh_status, finish."""
         (self.folder / name).write_text(text)
 
     def without_python(self) -> None:

@@ -145,6 +145,47 @@ def test_create_twice_then_delete_twice(cloud) -> None:
     assert cloud.read("calls").count(" delete ") == 1
 
 
+def test_a_tpu_that_is_asked_for_and_comes_later(cloud) -> None:
+    """The request goes with the TPU: left behind, it would ask again, or hold the name."""
+    asked = cloud.run("create", "--queued")
+    assert asked.returncode == 0 and "simclr is asked for" in asked.stdout
+    assert cloud.read("calls").splitlines()[-1].strip() == (
+        "gcloud compute tpus queued-resources create simclr --node-id=simclr "
+        f"--accelerator-type=v5litepod-8 --runtime-version=v2-alpha-tpuv5-lite {COMMON}"
+    )
+    for arguments in ([], ["--queued"]):
+        again = cloud.run("create", *arguments)
+        assert (again.returncode, again.stdout) == (
+            *(0, "simclr waits in the queue: WAITING_FOR_RESOURCES\n"),
+        )
+    assert_one_line(cloud.run("setup"), "waits in the queue: WAITING_FOR_RESOURCES")
+    cloud.mark("queue", "FAILED\n")
+    assert_one_line(cloud.run("create", "--queued"), "is FAILED", "tpu/delete")
+    cloud.mark("queue", "ACTIVE\n")
+    cloud.node("READY")
+    assert cloud.run("create").stdout == "simclr exists: v5litepod-8, READY\n"
+    assert cloud.run("delete").stdout == "simclr is deleted\n"
+    assert cloud.read("calls").splitlines()[-1].strip() == (
+        f"gcloud compute tpus queued-resources delete simclr --force {COMMON}"
+    )
+    assert cloud.run("delete").stdout == "there is no TPU simclr in us-west4-a\n"
+    assert_one_line(cloud.run("create", "--quickly"), "--quickly")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_that_the_zone_is_not_found_says_nothing_of_the_tpu(script, cloud) -> None:
+    cloud.node("READY")
+    cloud.mark("no_zone")
+    assert_one_line(cloud.run(script, *arguments_of(script)), "cannot describe", "/z/zone'")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_bash_that_is_too_old_says_so(script, cloud) -> None:
+    """macOS brings 3.2, and would end without a word."""
+    cloud.environment["TPU_OLDEST_BASH"] = "9900"
+    assert_one_line(cloud.run(script, *arguments_of(script)), "is too old, 4.4 is needed", "brew")
+
+
 def test_create_asks_for_a_spot_vm(cloud) -> None:
     with cloud.env_file.open("a") as file:
         file.write("\nSPOT=true\n")
