@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +48,35 @@ def answered(finished: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         **saved.signatures["classify"](tf.constant(images)),
     }
     return images, {name: value.numpy() for name, value in outputs.items()}
+
+
+OPENVINO = """
+import sys
+import numpy as np, openvino
+images = np.load(sys.argv[2])
+settings = {"INFERENCE_PRECISION_HINT": "f32"}
+model = openvino.compile_model(openvino.Core().read_model(sys.argv[1]), "CPU", settings)
+one, all_ = model(images[:1]), model(images)
+names = [next(iter(output.names)) for output in model.outputs]
+np.savez(sys.argv[3], one=one["features"], **{name: all_[name] for name in names})
+"""
+
+
+@pytest.mark.skipif("OPENVINO_PYTHON" not in os.environ, reason="OPENVINO_PYTHON is not set")
+def test_openvino_reads_the_onnx_file(export, finished, answered, tmp_path) -> None:
+    """An engine that nobody here wrote, whose model server speaks TensorFlow Serving's API."""
+    assert export(f"--checkpoint={finished}", "--format=onnx", f"--model_dir={tmp_path}") == 0
+    images, expected = answered
+    np.save(tmp_path / "images.npy", images)
+    files = [tmp_path / "export/resnet18-2.onnx", tmp_path / "images.npy", tmp_path / "found.npz"]
+    command = [os.environ["OPENVINO_PYTHON"], "-c", OPENVINO, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    assert set(found) == {*expected, "one"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(found["one"], expected["features"][:1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
