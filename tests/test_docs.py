@@ -35,6 +35,7 @@ FOREIGN_FLAGS = {
     *("model_base_path", "model_config_file"),  # TensorFlow Serving
     *("enable_batching", "batching_parameters_file"),
     "logdir",  # TensorBoard
+    "queued",  # tpu/create
     *("dir", "all", "tag_set", "signature_def", "inputs"),  # saved_model_cli
     *("help", "helpshort", "helpfull", "version", "flagfile"),  # absl
 }
