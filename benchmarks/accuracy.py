@@ -34,9 +34,9 @@ LIGHTLY = {
     "lightly, its settings": ["--feature_sizes", "32"],
     # Those of the recipe, and views and features of its sizes.
     "lightly, our settings": [
-        *("--size", "16", "--feature_sizes", str(FEATURE_SIZE), "--batch", "256"),
-        *("--rate", "0.1", "--decay", "1e-4", "--temperature", "0.2", "--output", "64"),
-        *("--warm_up", "0.02"),
+        *("--size", "16", "--feature_sizes", str(FEATURE_SIZE), "--batch", "128"),
+        *("--rate", "0.2", "--decay", "1e-4", "--temperature", "0.2", "--output", "64"),
+        *("--warm_up", "0.023", "--smallest_crop", "0.2"),
     ],
 }
 Features = tuple[np.ndarray, np.ndarray]
