@@ -29,9 +29,8 @@ BOUNDS: Mapping[str, Bound] = {
     "proj_head_mode": OneOf(HEAD_MODES),
     "proj_out_dim": Range(1, 65_536),
     "num_proj_layers": PROJECTION_LAYERS,
-    "stem_padding": STEM_PADDING,
 }
-_WHOLE = frozenset(("resnet_depth", "proj_out_dim", "num_proj_layers", "stem_padding"))
+_WHOLE = frozenset(("resnet_depth", "proj_out_dim", "num_proj_layers"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +98,8 @@ class Architecture:
                 yield SettingError(name, getattr(self, name), "must be true or false")
         if self.stem_relu is False and self.cifar_stem is False:
             yield SettingError("stem_relu", False, "goes with the small stem only")
+        if not (is_whole(self.stem_padding) and STEM_PADDING.allows(self.stem_padding)):
+            yield SettingError("stem_padding", self.stem_padding, f"must be {STEM_PADDING}")
         if self.stem_padding != 1 and self.cifar_stem is False:
             yield SettingError("stem_padding", self.stem_padding, "goes with the small stem only")
         six = self.torch_normalization

@@ -271,15 +271,14 @@ def _widened(inputs: tf.Tensor) -> tf.Tensor:
 
 
 def _may_fuse(inputs: tf.Tensor) -> bool:
-    """Returns whether the fused kernel takes these inputs, sees the whole batch, and is exact."""
+    """Returns whether the fused kernel takes these inputs, and sees the whole batch."""
     alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
-    # XLA has no such kernel: it puts the difference of two sums in its place.
-    return (
-        _has_kernel(inputs)
-        and alone
-        and not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-    )
+    return alone and _has_kernel(inputs)
 
 
 def _has_kernel(inputs: tf.Tensor) -> bool:
-    return inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+    """Returns whether the fused kernel takes these inputs, and is exact."""
+    fusible = inputs.shape.rank == 4 and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+    # XLA has no such kernel: in training it puts the difference of two sums in its place, and in
+    # inference it makes one pass of the separate operations anyway.
+    return fusible and not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

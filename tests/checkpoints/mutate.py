@@ -49,7 +49,7 @@ def damage(path: Path, draw: random.Random) -> None:
     elif kind == "insert":
         content[at:at] = noise
     else:  # the ends hold the directories of these formats
-        content[-draw.randint(1, 48)] = draw.randrange(256)
+        content[-draw.randint(1, min(48, len(content)))] = draw.randrange(256)
     path.write_bytes(content)
 
 

@@ -246,7 +246,7 @@ def test_format_1_still_loads() -> None:
         pixel_rule=BEFORE,
     )
     assert weights.description.architecture.torch_normalization is None
-    assert weights.description.to_json()["format"] == 3
+    assert weights.description.to_json()["format"] == 4
     network = small_network(classes=10, width_multiplier=1 / 64)
     told = restore_parts(network.parts, weights)
     assert "116 variables matched, 0 missing, 0 unexpected, 0 mismatched" in told
