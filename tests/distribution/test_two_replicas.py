@@ -1,15 +1,10 @@
 """Two logical CPUs compute what one device computes on the same global batch."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.reports import report_of
+
 SIZES = {
     "even_static": [3, 3],
     "even": [3, 3],
@@ -20,16 +15,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def report():
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas.py"))],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return report_of(__file__, "two_replicas.py")
 
 
 def test_logical_cpus_are_mirrored(report):

@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses Keras 2)
+from tests.reports import report_of
 
 import tensorflow as tf  # isort: skip
 
 from simclr_tf.models import BatchNormRelu
 from tests.models.far_inputs import check, far_inputs, normalized, weights_of
 
-ROOT = Path(__file__).parents[2]
 INPUTS = np.random.default_rng(0).normal(3.0, 2.0, size=(2, 3, 3, 4)).astype(np.float32)
 
 
@@ -193,16 +187,7 @@ def test_config_round_trip():
 
 @pytest.fixture(scope="module")
 def report():
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas.py"))],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=180,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return report_of(__file__, "two_replicas.py", timeout=180)
 
 
 @pytest.mark.parametrize("what", ["weights", "statistics"])

@@ -1,33 +1,18 @@
 """Two logical CPUs reach the weights of one device, exclusions and schedule included."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import simclr_tf  # noqa: F401  (chooses the Keras that TensorFlow loads)
 from simclr_tf import compat
+from tests.reports import report_of
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["lars", "adamw"] + (["lamb"] if compat.addons() else [])
 
 
 @pytest.fixture(scope="module")
 def report():
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas_optimizers.py"))],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return report_of(__file__, "two_replicas_optimizers.py")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.documentation import ROOT
+from tests.reports import report_of
 
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, list[dict]]:
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas_distiller.py"))],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return report_of(__file__, "two_replicas_distiller.py")
 
 
 @pytest.mark.parametrize("weight", ["1.0", "0.3"])

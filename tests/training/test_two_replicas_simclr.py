@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.documentation import ROOT
+from tests.reports import report_of
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +14,7 @@ def report() -> dict[str, dict]:
 
 
 def train_on(replicas: int) -> dict[str, dict]:
-    child = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("two_replicas_simclr.py")), str(replicas)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr[-3000:]
-    return json.loads(child.stdout.splitlines()[-1])
+    return report_of(__file__, "two_replicas_simclr.py", str(replicas))
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("whole", "parts")])
