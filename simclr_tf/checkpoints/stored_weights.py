@@ -27,7 +27,7 @@ from simclr_tf.checkpoints.reader import (
     object_graph,
     open_reader,
 )
-from simclr_tf.checkpoints.trust import check_harmless
+from simclr_tf.checkpoints.trust import MODEL, check_harmless
 from simclr_tf.errors import SettingError, UserError
 from simclr_tf.paths import clean
 
@@ -179,18 +179,19 @@ def newest_saved_model(path: str) -> str | None:
 
     Of versions, one that an interrupted export on gs:// left without a model is passed over.
     """
-    if _is_saved_model(path):
+    if is_saved_model(path):
         return path
     for folder in (path, files.join(path, "saved_model")):
         if tf.io.gfile.isdir(folder):
             names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))
             versions = sorted((name for name in names if name.isdigit()), key=int)
             found = [files.join(folder, version) for version in versions]
-            whole = [version for version in found if _is_saved_model(version)]
+            whole = [version for version in found if is_saved_model(version)]
             if found:
                 return (whole or found)[-1]
     return None
 
 
-def _is_saved_model(folder: str) -> bool:
-    return tf.io.gfile.exists(files.join(folder, "saved_model.pb"))
+def is_saved_model(folder: str) -> bool:
+    """Says whether a folder is one, and not what an export has left half written."""
+    return tf.io.gfile.exists(files.join(folder, MODEL))

@@ -14,6 +14,9 @@ from simclr_tf.checkpoints.operations import doubtful_operations
 from simclr_tf.checkpoints.reader import errors_naming
 from simclr_tf.errors import SettingError
 
+MODEL = "saved_model.pb"
+"""Without it a folder is no SavedModel."""
+
 _VARIABLES = "/variables/variables"
 _SHOWN = 8
 
@@ -54,7 +57,7 @@ def _doubts(folder: str) -> set[str]:
     for name in ("saved_model.cpb", "saved_model.pbtxt"):
         if tf.io.gfile.exists(files.join(folder, name)):
             found.add(f"{name}, which is not read here")
-    model = files.join(folder, "saved_model.pb")
+    model = files.join(folder, MODEL)
     if tf.io.gfile.exists(model):
         saved = _parse(model, saved_model_pb2.SavedModel())
         for graph in saved.meta_graphs:

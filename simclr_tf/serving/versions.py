@@ -18,6 +18,8 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.checkpoints.description import FILE_NAME
+from simclr_tf.checkpoints.stored_weights import is_saved_model
+from simclr_tf.checkpoints.trust import MODEL
 
 # A server polls every second or so and may take long to load: it must not lose what it just chose.
 SECONDS_TO_LOAD = 60
@@ -25,7 +27,6 @@ SECONDS_TO_LOAD = 60
 SECONDS_TO_WRITE = 3600
 
 METADATA = f"assets.extra/{FILE_NAME}"
-MODEL = "saved_model.pb"  # without it a folder is no SavedModel
 
 
 def list_versions(base: str) -> list[int]:
@@ -120,15 +121,13 @@ def _copy(source: str, target: str, listed: dict[str, str]) -> None:
 
 def _remove_unfinished(base: str) -> None:
     """Removes what exporters that were killed have left: temporary folders, halves of versions."""
-    folder, _, name = base.rpartition("/")
-    leftovers = [files.join(base, str(version)) for version in list_versions(base)]
-    leftovers = [path for path in leftovers if not tf.io.gfile.exists(files.join(path, MODEL))]
+    versions = (files.join(base, str(version)) for version in list_versions(base))
+    leftovers = [version for version in versions if not is_saved_model(version)]
     if files.renames_folders(base):
+        folder, name = files.parent(base), base.rpartition("/")[2]
         temporary = re.compile(re.escape(name) + r"_[0-9a-f]{32}\.tmp/?")
-        siblings = tf.io.gfile.listdir(folder or ".")
-        leftovers += [
-            files.join(folder or ".", each) for each in siblings if temporary.fullmatch(each)
-        ]
+        siblings = filter(temporary.fullmatch, tf.io.gfile.listdir(folder))
+        leftovers += [files.join(folder, sibling) for sibling in siblings]
     for path in leftovers:
         with contextlib.suppress(tf.errors.NotFoundError):  # another exporter was faster
             if _seconds_since_last_write(path) > SECONDS_TO_WRITE:
