@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
+import itertools
 import pickletools
 import zipfile
 from collections.abc import Mapping
@@ -173,17 +174,18 @@ def _settings(beside: dict) -> dict[str, Any]:
     OmegaConf's nodes keep a value as their state's `_val`, and children as `_content`.
     """
     found: dict[str, Any] = {}
-    waiting: collections.deque[dict] = collections.deque([beside])
-    for _ in range(_MOST_SETTINGS):
+    waiting: collections.deque[tuple[Any, Any]] = collections.deque([("", beside)])
+    for _ in range(_MOST_SETTINGS):  # a pickle may hold itself
         if not waiting:
             break
-        for name, value in waiting.popleft().items():
-            while isinstance(value, _Note) and isinstance(value.state, dict):
-                value = value.state.get("_val", value.state.get("_content", value.state))
-            if isinstance(value, dict):
-                waiting.append(value)
-            elif isinstance(value, (str, int, float)) or _are_numbers(value):
-                found.setdefault(str(name), value)
+        name, value = waiting.popleft()
+        if isinstance(value, _Note) and isinstance(value.state, dict):
+            state = value.state
+            waiting.append((name, state.get("_val", state.get("_content", state))))
+        elif isinstance(value, dict):
+            waiting.extend(itertools.islice(value.items(), _MOST_SETTINGS - len(waiting)))
+        elif isinstance(value, (str, int, float)) or _are_numbers(value):
+            found.setdefault(str(name), value)
     return found
 
 

@@ -262,6 +262,21 @@ def test_what_a_pickle_would_run_is_not_run(protocol, tmp_path) -> None:
     assert not os.path.exists("/tmp/simclr_tf_must_not_exist")
 
 
+class Loop:
+    """Holds itself where OmegaConf's nodes hold their value."""
+
+    def __init__(self) -> None:
+        self._val = self
+
+
+def test_settings_that_hold_themselves_end(tmp_path) -> None:
+    wide: dict = {str(number): number for number in range(20_000)}
+    wide["0"] = wide
+    content = {"state_dict": {}, "lr": 0.5, "more": {"loop": Loop(), "wide": wide}}
+    path = torch_zip(tmp_path / "loop.pt", pickle.dumps(content, 2))
+    assert read(path).settings["lr"] == 0.5
+
+
 def test_what_is_nested_in_itself_takes_no_time(tmp_path) -> None:
     """Names, places and shapes of 2**60 parts in half a kilobyte; to print one takes for ever."""
     nested = "K\x01\x85" + "q\x05h\x05\x86" * 60
