@@ -100,7 +100,7 @@ def extract_features(
     """
     features, labels = [], []
     for _, made, own in encode_split(
-        _features_of(encoder),
+        features_of(encoder),
         dataset,
         split=split,
         batch_size=batch_size,
@@ -143,7 +143,7 @@ def augmented_features(
         cache=False,
         seed=seed,
     )
-    embed = tf.function(_features_of(encoder), autograph=False)  # nothing to convert
+    embed = tf.function(features_of(encoder), autograph=False)  # nothing to convert
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for encoded in input_fn(tf.distribute.InputContext()):
@@ -156,5 +156,6 @@ def augmented_features(
             features, labels = [h[batch:]], [y[batch:]]
 
 
-def _features_of(encoder: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+def features_of(encoder: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what encodes images, in inference and as float32: for `encode_split`."""
     return lambda images: tf.cast(encoder(images, training=False), tf.float32)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from simclr_tf import data
 from simclr_tf.config import Config
 from simclr_tf.errors import SettingError
-from simclr_tf.evaluation.features import encode_split, nothing_read
+from simclr_tf.evaluation.features import encode_split, features_of, nothing_read
 from simclr_tf.runs.frozen import check_finite
 
 
@@ -77,7 +77,7 @@ def encode_some(
     total = dataset.num_examples(split)
     chosen = np.arange(total) if total <= most else np.arange(most) * total // most
     parts = encode_split(
-        lambda images: tf.cast(encoder(images, training=False), tf.float32),
+        features_of(encoder),
         dataset if total <= most else dataset.only(split, chosen),
         split=split,
         batch_size=config.evaluation.eval_batch_size,
